@@ -1,0 +1,58 @@
+# `make demo` and `make test` do their own set-up; they need Python 3.11 or newer and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Two threads at most: the test machine has two cores, and results do not depend on it.
+export OMP_NUM_THREADS ?= 2
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test quick lint format bench clean
+
+help:
+	@echo "make demo     set up, then simulate, retrieve and check a farmed landscape"
+	@echo "make test     set up, then run every test"
+	@echo "make quick    the tests that take less than ten seconds"
+	@echo "make lint     style, types and direction of imports"
+	@echo "make format   let ruff put the code in order"
+	@echo "make bench    the figures of the README"
+	@echo "make install  only the set-up: $(VENV), pinned by constraints.txt"
+	@echo "make clean    remove what the above left behind, but not $(VENV)"
+
+install: $(STAMP)
+
+# torch comes first and alone, so that the range in pyproject.toml is met before pip looks at the rest.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: PYTHON: expected 3.11 or newer, got $$($(PYTHON) --version 2>&1)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q "$$(grep -m1 '^torch==' constraints.txt)" -c constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf demo report dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find rtm physvae inversion validation tests examples -name __pycache__ -prune -exec rm -rf {} +

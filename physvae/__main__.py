@@ -1,0 +1,128 @@
+"""The command `physvae`: collects what the packages register; an error becomes one sentence.
+
+Each sub-command is an entry point of the group ``physvae.commands``, so that a package can add one
+without being imported from here. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused,
+4 partly done, 130 interrupted.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from importlib.metadata import EntryPoint
+from itertools import takewhile
+from typing import Annotated
+
+import typer
+
+from physvae.errors import InputError, PartialError, UsageError
+
+GROUP = "physvae.commands"
+INTERRUPTED = 130
+EXIT_CODES: dict[type[BaseException], int] = {
+    UsageError: 2,
+    InputError: 3,
+    PartialError: 4,
+    typer.Abort: INTERRUPTED,
+    KeyboardInterrupt: INTERRUPTED,
+}
+HELP = """Leaf and canopy traits from surface reflectance, each with its uncertainty.
+
+For example: physvae retrieve field.csv -o estimates.csv
+
+Every command has its own help: physvae retrieve --help
+"""
+
+
+def build(commands: Iterable[EntryPoint]) -> typer.Typer:
+    """Put the registered commands under one application; one that cannot be loaded says so."""
+    app = typer.Typer(
+        help=HELP,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for point in sorted(commands, key=lambda point: point.name):
+        _register(app, point)
+    return app
+
+
+def run(arguments: Sequence[str], commands: Iterable[EntryPoint] | None = None) -> int:
+    """Run one command line, by default with the registered commands; return its exit code."""
+    app = build(list(metadata.entry_points(group=GROUP)) if commands is None else commands)
+    try:
+        code = app(args=list(arguments) or ["--help"], prog_name="physvae", standalone_mode=False)
+        if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in takewhile(lambda text: text.startswith("-"), arguments):
+            traceback.print_exception(error)
+        print(f"error: {_sentence(error)}", file=sys.stderr)
+        return _exit_code(error)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        print(f"physvae {metadata.version('physvae')}")
+        raise typer.Exit()
+    return wanted
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.")]
+
+
+def _options(version: Version = False, debug: Debug = False) -> None:
+    """Hold the options that stand before the command."""
+
+
+def _register(app: typer.Typer, point: EntryPoint) -> None:
+    try:
+        command = point.load()
+    except Exception as error:
+        anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+        app.command(point.name, context_settings=anything)(_unavailable(point.name, error))
+        return
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=point.name)
+    else:
+        app.command(point.name)(command)
+
+
+def _unavailable(name: str, error: Exception) -> Callable[[], None]:
+    """Stand in for a command that cannot be loaded, so that the others still work."""
+
+    def command() -> None:
+        raise RuntimeError(f"{name}: cannot be loaded, {_sentence(error)}") from error
+
+    command.__doc__ = f"Not available: {_sentence(error)}"
+    return command
+
+
+def _exit_code(error: BaseException) -> int:
+    known = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
+    return getattr(error, "exit_code", 1) if known is None else known
+
+
+def _sentence(error: BaseException) -> str:
+    """Return what happened, on one line; an error nobody foresaw also names its type."""
+    if isinstance(error, (typer.Abort, KeyboardInterrupt)):
+        return "interrupted"
+    described = getattr(error, "format_message", None)
+    text = " ".join((described() if described else str(error)).split())
+    foreseen = described or isinstance(error, (UsageError, InputError, PartialError, OSError))
+    return text if foreseen and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+if __name__ == "__main__":
+    main()
