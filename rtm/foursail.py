@@ -1,0 +1,180 @@
+"""4SAIL: a flat, homogeneous canopy over a soil, four fluxes.
+
+    θs, θo, ψ   sun zenith, view zenith, relative azimuth;  θ_l leaf inclination, f its shares
+    ks, ko      extinction of the sun's and of the view's beam per leaf area
+    bf          Σ f·cos² θ_l
+    sob, sof    bidirectional area scattering by leaf reflectance and by leaf transmittance
+    ρ, τ        leaf;  h = (ρ + τ)/2,  p = bf·(ρ - τ)/2
+    σ, a        = h + p, 1 - h + p     diffuse backscatter and attenuation
+    s, s′       = ks·h - p, ks·h + p   sun's beam scattered forward and backward
+    v, v′       = ko·h - p, ko·h + p   the same for the view's beam
+    m           = √((a + σ)(a - σ)) = √((1 + 2p)(1 - 2h)),  r∞ = σ/(a + m)
+    L           leaf area index
+
+Verhoef et al. 2007, 10.1109/TGRS.2007.895844; hot spot Kuusk 1985 with Bréon's factor 2/(ks + ko).
+
+Departures: J1 without a threshold (numerics.py); 1 - 2h is kept above a floor, so that leaves
+without absorption are the limit and have a gradient; the hot-spot integral by Gauss-Legendre panels.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rtm.numerics import expm1c, floor, least, safe_acos, safe_sqrt
+
+_RADIAN = math.pi / 180.0
+
+
+class Extinction(NamedTuple):
+    """Geometry summed over leaf inclinations, every field [..., 1]."""
+
+    ks: Tensor
+    ko: Tensor
+    bf: Tensor
+    sob: Tensor
+    sof: Tensor
+
+
+class HotSpot(NamedTuple):
+    """Joint view of sun and sensor, [..., 1]: the integral over depth, and what reaches the soil."""
+
+    integral: Tensor
+    tsstoo: Tensor
+
+
+class Canopy(NamedTuple):
+    """Reflectance factors of canopy and soil [..., wavelength], and the sun's light on the soil.
+
+    rso bidirectional, rdo hemispherical-directional, rsd directional-hemispherical, rdd
+    bihemispherical; `to_soil` is all light that falls on the soil per unit of direct sunlight.
+    """
+
+    rso: Tensor
+    rdo: Tensor
+    rsd: Tensor
+    rdd: Tensor
+    to_soil: Tensor
+
+
+def extinction(*, tts: Tensor, tto: Tensor, psi: Tensor, angles: Tensor, shares: Tensor) -> Extinction:
+    """Extinction and scattering of a canopy with given leaf inclinations.
+
+    Parameters
+    ----------
+    tts, tto, psi : Tensor [..., 1]
+        Sun zenith, view zenith (below 90) and relative azimuth (0-180) [degree].
+    angles : Tensor [2, class]
+        Cosine and sine of the inclination of each class.
+    shares : Tensor [..., class]
+        Share of leaf area in each class.
+    """
+    psi = psi * _RADIAN
+    cos_s, sin_s = (tts * _RADIAN).cos(), (tts * _RADIAN).sin()
+    cos_o, sin_o = (tto * _RADIAN).cos(), (tto * _RADIAN).sin()
+    cs, co = angles[0] * cos_s, angles[0] * cos_o
+    ss, so = angles[1] * sin_s, angles[1] * sin_o
+    chi_s, bts, ds = _interception(cs, ss)
+    chi_o, bto, do = _interception(co, so)
+
+    near, far = (bts - bto).abs(), math.pi - (bts + bto - math.pi).abs()
+    bt1, bt3 = torch.minimum(psi, near), torch.maximum(psi, far)
+    bt2 = torch.maximum(near, torch.minimum(psi, far))
+    t1 = 2.0 * cs * co + ss * so * psi.cos()
+    t2 = bt2.sin() * (2.0 * ds * do + ss * so * bt1.cos() * bt3.cos())
+    frho = (((math.pi - bt2) * t1 + t2) / (2.0 * math.pi**2)).clamp(min=0.0)
+    ftau = ((-bt2 * t1 + t2) / (2.0 * math.pi**2)).clamp(min=0.0)
+
+    def mean(x: Tensor) -> Tensor:
+        return (x * shares).sum(-1, keepdim=True)
+
+    both = math.pi / (cos_s * cos_o)
+    return Extinction(
+        mean(chi_s) / cos_s, mean(chi_o) / cos_o, mean(angles[0] ** 2),
+        mean(frho) * both, mean(ftau) * both,
+    )  # fmt: skip
+
+
+def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Interception function, transition angle β and amplitude, from c = cos·cos and s = sin·sin."""
+    ratio = -c / torch.where(s > 1e-6, s, 1.0)
+    crosses = (s > 1e-6) & (ratio > -1.0)
+    beta = torch.where(crosses, safe_acos(torch.where(crosses, ratio, 0.0)), math.pi)
+    chi = 2.0 / math.pi * ((beta - math.pi / 2.0) * c + beta.sin() * s)
+    return chi, beta, torch.where(crosses, s, c)
+
+
+def hot_spot(*, tts, tto, psi, hspot, lai, ks, ko, integrate) -> HotSpot:
+    """The hot-spot integral for angles [degree], leaf size ratio `hspot` and leaf area index, all [..., 1].
+
+    `integrate(alpha, b, c)` is one of the quadratures of numerics.py. Where `hspot` is 0 it is taken
+    as 1e-9, the limit without hot spot to nine digits.
+    """
+    tan_s, tan_o = (tts * _RADIAN).tan(), (tto * _RADIAN).tan()
+    half = (psi * (0.5 * _RADIAN)).sin()
+    dso = safe_sqrt((tan_s - tan_o) ** 2 + 4.0 * tan_s * tan_o * half * half)
+    alpha = dso / floor(hspot, 1e-9) * 2.0 / (ks + ko)
+    b, c = (ks + ko) * lai, (ks * ko).sqrt() * lai
+    return HotSpot(integrate(alpha, b, c), (c * expm1c(alpha) - b).exp())
+
+
+def foursail(
+    *, reflectance: Tensor, transmittance: Tensor, lai: Tensor, geometry: Extinction,
+    hot: HotSpot, soil: Tensor,
+) -> Canopy:  # fmt: skip
+    """Reflectance factors of a canopy over a soil.
+
+    Parameters
+    ----------
+    reflectance, transmittance : Tensor [..., wavelength]
+        Of the leaf, their sum ≤ 1.
+    lai : Tensor [..., 1]
+        Leaf area index, ≥ 0 [m² m⁻²].
+    geometry, hot
+        From `extinction` and `hot_spot`.
+    soil : Tensor [..., wavelength]
+        Soil reflectance, 0 ≤ soil < 1.
+    """
+    ks, ko, bf, sob, sof = geometry
+    h = 0.5 * (reflectance + transmittance)
+    p = 0.5 * bf * (reflectance - transmittance)
+    absorbed = floor(1.0 - 2.0 * h, least(h.dtype))
+    m = ((1.0 + 2.0 * p) * absorbed).sqrt()
+    r = (h + p) / (1.0 - h + p + m)
+    e = (-m * lai).exp()
+    re = r * e
+    inverse = 1.0 / (1.0 - re * re)
+    one_r2 = 1.0 - r * r
+    tdd = one_r2 * e * inverse
+    rdd = r * (1.0 - e * e) * inverse
+
+    tss, too = (-ks * lai).exp(), (-ko * lai).exp()
+    j1s, j1o = _j1(ks, m, lai, tss, e), _j1(ko, m, lai, too, e)
+    j2s, j2o = (1.0 - e * tss) / (ks + m), (1.0 - e * too) / (ko + m)
+    sf, sb, vf, vb = ks * h - p, ks * h + p, ko * h - p, ko * h + p
+    s1, s2, v1, v2 = sf + sb * r, sf * r + sb, vf + vb * r, vf * r + vb
+    ps, qs, po, qo = s1 * j1s, s2 * j2s, v1 * j1o, v2 * j2o
+    tsd, rsd = (ps - re * qs) * inverse, (qs - re * ps) * inverse
+    tdo, rdo = (po - re * qo) * inverse, (qo - re * po) * inverse
+
+    z = lai * expm1c((ks + ko) * lai)
+    t1 = v2 * s1 * (z - j1s * too) / (ko + m)
+    t2 = v1 * s2 * (z - j1o * tss) / (ks + m)
+    rsod = (t1 + t2 - (rdo * qs + tdo * ps) * r) / one_r2
+    rsos = (sob * reflectance + sof * transmittance) * (lai * hot.integral)
+
+    up = soil / (1.0 - soil * rdd)
+    to_soil = (tss + tsd) / (1.0 - soil * rdd)
+    return Canopy(
+        rso=rsos + rsod + hot.tsstoo * soil + ((tss + tsd) * tdo + (tsd + tss * soil * rdd) * too) * up,
+        rdo=rdo + tdd * (tdo + too) * up,
+        rsd=rsd + (tsd + tss) * tdd * up,
+        rdd=rdd + tdd * tdd * up,
+        to_soil=to_soil,
+    )  # fmt: skip
+
+
+def _j1(k: Tensor, m: Tensor, lai: Tensor, beam: Tensor, e: Tensor) -> Tensor:
+    return lai * torch.maximum(beam, e) * expm1c((k - m).abs() * lai)

@@ -1,0 +1,174 @@
+"""What each number of the model is called, its unit, its bounds, and where it stands in a tensor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One physical quantity.
+
+    Attributes
+    ----------
+    name : str
+        The name used in every call and table.
+    symbol : str
+        How papers write it.
+    unit : str
+        Unit, "-" where it has none.
+    low, high : float
+        The box the model is made for, in `unit`; not a limit of the physics.
+    default : float
+        The value where none is given.
+    aliases : tuple of str
+        Other names found in tables.
+    description : str
+        Meaning, in a few words.
+    """
+
+    name: str
+    symbol: str
+    unit: str
+    low: float
+    high: float
+    default: float
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+
+
+def _table(*rows: Parameter) -> dict[str, Parameter]:
+    return {row.name: row for row in rows}
+
+
+TRAITS = _table(
+    Parameter("n_leaf", "N", "-", 1.0, 3.0, 1.5, ("n", "n_struct"), "leaf structure, plates"),
+    Parameter("cab", "Cab", "µg cm⁻²", 0.0, 100.0, 40.0, ("chl",), "leaf chlorophyll a+b"),
+    Parameter("car", "Car", "µg cm⁻²", 0.0, 30.0, 8.0, (), "leaf carotenoids"),
+    Parameter("ant", "Ant", "µg cm⁻²", 0.0, 10.0, 0.0, ("canth",), "leaf anthocyanins"),
+    Parameter("cbrown", "Cbrown", "-", 0.0, 2.0, 0.0, ("cbr",), "brown pigments"),
+    Parameter("cw", "Cw", "cm", 0.0, 0.1, 0.01, ("ewt",), "leaf water thickness"),
+    Parameter("cm", "Cm", "g cm⁻²", 0.0, 0.03, 0.009, ("lma", "cdm"), "leaf dry matter"),
+    Parameter("lai", "LAI", "m² m⁻²", 0.0, 15.0, 2.0, (), "leaf area index, per ground area"),
+    Parameter("ala", "ALA", "degree", 0.0, 90.0, 57.0, ("lidfa", "mla"), "mean leaf inclination"),
+    Parameter("hspot", "q", "-", 0.0, 1.0, 0.1, ("hot", "hotspot"), "leaf size / canopy height"),
+    Parameter("psoil", "psoil", "-", 0.0, 1.0, 0.5, (), "share of the dry soil spectrum"),
+    Parameter("rsoil", "rsoil", "-", 0.0, 3.5, 1.0, ("bs",), "soil brightness factor"),
+    Parameter("cv", "Cv", "-", 0.01, 1.0, 1.0, ("crown_cover",), "share of ground under crowns"),
+)
+
+GEOMETRY = _table(
+    Parameter("tts", "θs", "degree", 0.0, 85.0, 30.0, ("sun_zenith_deg", "sza"), "sun zenith"),
+    Parameter("tto", "θo", "degree", 0.0, 85.0, 0.0, ("view_zenith_deg", "vza"), "view zenith"),
+    Parameter(
+        "psi", "ψ", "degree", 0.0, 180.0, 0.0, ("relative_azimuth_deg", "raa"), "relative azimuth"
+    ),
+)
+
+PRODUCTS = _table(
+    Parameter("ccc", "CCC", "g m⁻²", 0.0, 15.0, 0.8, ("lai_cab",), "canopy chlorophyll"),
+    Parameter("cwc", "CWC", "g m⁻²", 0.0, 15000.0, 200.0, ("lai_cw",), "canopy water"),
+    Parameter("fapar", "fAPAR", "-", 0.0, 1.0, 0.5, (), "black-sky absorbed share of 400-700 nm"),
+    Parameter("fcover", "fCover", "-", 0.0, 1.0, 0.5, ("fvc",), "1 - gap fraction at nadir"),
+)
+
+
+@dataclass(frozen=True)
+class ParameterSpace:
+    """The meaning of the last axis of a tensor theta[..., parameter].
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        In the order of the axis; names differ.
+
+    Examples
+    --------
+    >>> space = ParameterSpace((TRAITS["lai"], TRAITS["cab"]))
+    >>> space.stack(lai=3.0)
+    tensor([ 3., 40.], dtype=torch.float64)
+    """
+
+    parameters: tuple[Parameter, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"parameters: expected distinct names, got {', '.join(self.names)}")
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units, in order."""
+        return tuple(p.unit for p in self.parameters)
+
+    @property
+    def low(self) -> Tensor:
+        """Lower bounds [parameter], float64."""
+        return torch.tensor([p.low for p in self.parameters], dtype=torch.float64)
+
+    @property
+    def high(self) -> Tensor:
+        """Upper bounds [parameter], float64."""
+        return torch.tensor([p.high for p in self.parameters], dtype=torch.float64)
+
+    @property
+    def default(self) -> Tensor:
+        """Default values [parameter], float64."""
+        return torch.tensor([p.default for p in self.parameters], dtype=torch.float64)
+
+    def index(self, name: str) -> int:
+        """The position of a name on the axis; ValueError lists the names."""
+        if name not in self.names:
+            raise ValueError(f"parameter: expected one of {', '.join(self.names)}, got {name!r}")
+        return self.names.index(name)
+
+    def stack(self, **named: Tensor | float) -> Tensor:
+        """theta[..., parameter] from named values, broadcast together; the rest are defaults.
+
+        Tensors keep their gradient; the dtype is the widest floating one given, else float64.
+        """
+        for name in named:
+            self.index(name)
+        tensors = [v for v in named.values() if isinstance(v, Tensor) and v.is_floating_point()]
+        dtype = torch.float64
+        if tensors:
+            dtype = tensors[0].dtype
+            for t in tensors[1:]:
+                dtype = torch.promote_types(dtype, t.dtype)
+        device = tensors[0].device if tensors else None
+        values = [
+            torch.as_tensor(named.get(p.name, p.default), dtype=dtype, device=device)
+            for p in self.parameters
+        ]
+        return torch.stack(torch.broadcast_tensors(*values), dim=-1)
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """Named views theta[..., i] of every parameter."""
+        if theta.shape[-1] != len(self):
+            raise ValueError(
+                f"theta: expected a last axis of {len(self)} ({', '.join(self.names)}), "
+                f"got shape {tuple(theta.shape)}"
+            )
+        return dict(zip(self.names, theta.unbind(-1), strict=True))
+
+
+def canonical(name: str, tables: Mapping[str, Parameter]) -> str | None:
+    """The table's name for a name or an alias, in any case; None where nothing matches.
+
+    >>> canonical("LMA", TRAITS)
+    'cm'
+    """
+    wanted = name.strip().lower()
+    for parameter in tables.values():
+        if wanted == parameter.name or wanted in parameter.aliases:
+            return parameter.name
+    return None
