@@ -1,0 +1,272 @@
+"""The figures of a report: pairs and their scores in, matplotlib figures out, no global state.
+
+Text from the input is shown letter by letter: no mathematics, no control characters.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from validation.comparison import GCOS, GCOS_FLOOR, as_baseline
+from validation.tables import shown
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe & Ito's colours, which the colour-blind tell apart, without the yellow."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+OTHER = "other sites"
+DENSE = 1500
+"""More pairs than this are drawn as a density, without error bars."""
+PANELS = 24
+"""At most this many sites get a panel, the largest first."""
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "physvae",
+}
+
+
+def figures(metrics: dict, pairs: pd.DataFrame) -> dict[str, Figure]:
+    """Figures of a report by kind: scatter, sites and, where there are intervals, coverage."""
+    with matplotlib.rc_context(STYLE):
+        drawn = {"scatter": scatter(metrics, pairs), "sites": sites(metrics, pairs)}
+        if metrics["pooled"]["n_interval"]:
+            drawn["coverage"] = coverage(metrics)
+    return drawn
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write a figure as `stem`.png and `stem`.svg, the same bytes every time."""
+    with matplotlib.rc_context(STYLE):
+        crop = {"bbox_inches": "tight", "pad_inches": 0.08}
+        figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None}, **crop)
+        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None}, **crop)
+
+
+def plain(text: str, *, longest: int = 40) -> str:
+    """A text that matplotlib draws as it is: no mathematics, no control characters."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def scatter(metrics: dict, pairs: pd.DataFrame) -> Figure:
+    """Estimate against measurement, a panel for the estimates and one for every baseline."""
+    methods = _methods(metrics, pairs)
+    limit = _limit(*(rows for _, rows, _ in methods))
+    figure = _figure(0.8 + 4.0 * len(methods), 6.0)
+    panels = figure.subplots(1, len(methods), squeeze=False, sharex=True, sharey=True)[0]
+    looks = _looks(pairs["site"])
+    for axes, (name, rows, scores) in zip(panels, methods, strict=True):
+        _ground(axes, limit, trait=metrics["trait"])
+        if len(rows) > DENSE:
+            _density(axes, rows, limit)
+        else:
+            _points(axes, rows, looks)
+        axes.set_title(plain(name))
+        axes.set_xlabel(f"measured {_label(metrics)}")
+        _corner(axes, scores["pooled"])
+    panels[0].set_ylabel(f"retrieved {_label(metrics)}")
+    _legend(figure, looks if len(pairs) <= DENSE else {}, metrics)
+    return figure
+
+
+def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
+    """One panel a site, largest first: intervals, measurement's spread, first baseline."""
+    names = list(pairs["site"].value_counts().index[:PANELS])
+    across = min(len(names), 3)
+    down = math.ceil(len(names) / across)
+    figure = _figure(0.8 + 2.7 * across, 1.4 + 2.9 * down)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    looks, limit = _looks(pairs["site"]), _limit(pairs)
+    for axes, name in zip(panels.flat, names, strict=False):
+        rows = pairs[pairs["site"] == name]
+        _ground(axes, limit, trait=metrics["trait"])
+        for baseline in list(metrics["baselines"])[:1]:
+            other = as_baseline(rows, baseline)
+            axes.plot(other["measured"], other["estimate"], "x", c="0.45", ms=3.5, mew=0.7)
+        spread = rows["measured_std"].fillna(0)
+        axes.errorbar(
+            rows["measured"],
+            rows["estimate"],
+            xerr=spread,
+            fmt="none",
+            ecolor="0.6",
+            elinewidth=0.5,
+        )
+        _points(axes, rows, looks)
+        axes.set_title(plain(name, longest=34), fontsize=9)
+        _corner(axes, metrics["sites"][name], size=7)
+    for axes in panels.flat[len(names) :]:
+        axes.set_visible(False)
+    for axes in panels.flat[max(0, len(names) - across) : len(names)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(f"measured {_label(metrics)}")
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"retrieved {_label(metrics)}")
+    _legend(figure, {}, metrics, baselines=True, spread=bool(pairs["measured_std"].notna().any()))
+    return figure
+
+
+def coverage(metrics: dict) -> Figure:
+    """Share of measurements inside the 95 % interval, pooled and per site, with its uncertainty.
+
+    Only this one level: the estimates' tables carry no other quantiles.
+    """
+    rows = sorted(metrics["sites"].items(), key=lambda item: -item[1]["n_interval"])[:PANELS]
+    rows = [("pooled", metrics["pooled"]), *rows]
+    rows = [(name, scores) for name, scores in rows if scores["n_interval"]]
+    figure = _figure(6.2, 1.3 + 0.34 * len(rows))
+    axes = figure.subplots()
+    axes.axvline(0.95, color="0.25", lw=1, zorder=1)
+    for place, (_, scores) in enumerate(rows):
+        low, high = scores["coverage_95_ci95"]
+        colour = "#000000" if place == 0 else COLOURS[0]
+        axes.plot([low, high], [place, place], "-", c=colour, lw=1.4, solid_capstyle="butt")
+        axes.plot(scores["coverage_95"], place, "o", c=colour, ms=5.5)
+        text = f"{scores['coverage_95']:.1%}   n = {scores['n_interval']}"
+        width = f"width {scores['width_95']:.2f}"
+        axes.annotate(
+            f"{text}   {width}", (1.02, place), xycoords=("axes fraction", "data"), va="center"
+        )
+    axes.set_yticks(range(len(rows)), [plain(name, longest=34) for name, _ in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    lowest = min(scores["coverage_95_ci95"][0] for _, scores in rows)
+    axes.set_xlim(max(0.0, math.floor(10 * min(lowest, 0.85)) / 10), 1.0)
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    symbol = plain(metrics["symbol"])
+    axes.set_xlabel(
+        f"measured {symbol} inside the 95 % interval\n(bar: Wilson's 95 % of the share)"
+    )
+    axes.grid(axis="x", color="0.9", lw=0.6)
+    axes.set_title(f"{plain(metrics['name'])}: does the 95 % interval hold?")
+    return figure
+
+
+def _methods(metrics: dict, pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict]]:
+    """Name, pairs and scores of the estimates and of every baseline."""
+    others = [(n, as_baseline(pairs, n), found) for n, found in metrics["baselines"].items()]
+    return [(metrics["name"], pairs, metrics), *others]
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure [inch] that draws without pyplot."""
+    figure = Figure(figsize=(width, height), layout="compressed")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _looks(site: pd.Series) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every site: the largest have their own, the rest share grey."""
+    names = list(site.value_counts().index)
+    own = names if len(names) <= len(COLOURS) else names[: len(COLOURS)]
+    looks: dict[str, tuple[str, str]] = dict.fromkeys(names, ("0.6", "."))
+    return looks | dict(zip(own, zip(COLOURS, MARKERS, strict=True), strict=False))
+
+
+def _limit(*tables: pd.DataFrame) -> float:
+    """Upper end of both axes: the largest value, and of the intervals what 99 % stay below."""
+    values = [t[c].max() for t in tables for c in ("measured", "estimate")]
+    ends = pd.concat([t["estimate_p975"] for t in tables]).dropna()
+    values += [ends.quantile(0.99)] if len(ends) else []
+    top = max((v for v in values if np.isfinite(v)), default=0.0)
+    return 1.04 * top if top > 0 else 1.0
+
+
+def _ground(axes: Axes, limit: float, *, trait: str) -> None:
+    """1:1 line, the GCOS threshold for LAI, equal axes."""
+    axes.plot([0, limit], [0, limit], color="0.25", lw=0.9, zorder=1)
+    if trait == "lai":
+        x = np.linspace(0, limit, 200)
+        half = np.maximum(GCOS["gcos_threshold_share"] * x, GCOS_FLOOR)
+        axes.fill_between(x, x - half, x + half, color="0.9", lw=0, zorder=0)
+    axes.set_xlim(-0.02 * limit, limit)
+    axes.set_ylim(-0.02 * limit, limit)
+    axes.set_aspect("equal")
+
+
+def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
+    """One marker a pair in its site's look; its 95 % interval, dark where it misses."""
+    for site in (name for name in looks if name in set(rows["site"])):
+        colour, marker = looks[site]
+        group = rows[rows["site"] == site]
+        for inside, alpha in ((1, 0.25), (0, 0.85)):
+            known = group[group["inside_95"] == inside]
+            at, low, high = known["measured"], known["estimate_p025"], known["estimate_p975"]
+            axes.vlines(at, low, high, color=colour, lw=0.6, alpha=alpha, zorder=2)
+        look = {"color": colour, "ms": 3.6, "mew": 0.35, "mec": "white", "alpha": 0.9}
+        axes.plot(group["measured"], group["estimate"], marker, zorder=3, **look)
+
+
+def _density(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
+    """Number of pairs in hexagons, on a logarithmic scale."""
+    drawn = axes.hexbin(
+        rows["measured"], rows["estimate"], gridsize=45, extent=(0, limit, 0, limit),
+        cmap="viridis", norm=LogNorm(), mincnt=1, lw=0.1, zorder=2,
+    )  # fmt: skip
+    axes.figure.colorbar(drawn, ax=axes, label="pairs", shrink=0.7)
+
+
+def _corner(axes: Axes, scores: dict, *, size: float = 8) -> None:
+    """The numbers, in the upper left corner."""
+    lines = [
+        f"n = {scores['n']}",
+        f"RMSE {shown(scores['rmse'], '{:.2f}')},  bias {shown(scores['bias'], '{:+.2f}')}",
+        f"R² {shown(scores['r2'], '{:.2f}')},  r {shown(scores['r'], '{:.2f}')}",
+    ]
+    if scores["n_interval"]:
+        lines.append(f"95 % interval: covers {100 * scores['coverage_95']:.0f} %,")
+        lines.append(f"mean width {scores['width_95']:.2f}")
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
+    text = axes.text(0.03, 0.97, "\n".join(lines).replace("-", "\N{MINUS SIGN}"), va="top")
+    text.set(transform=axes.transAxes, fontsize=size, bbox=box, zorder=4)
+
+
+def _legend(
+    figure: Figure, looks: dict, metrics: dict, *, baselines: bool = False, spread: bool = False
+) -> None:
+    """Sites, lines and bands, below the panels."""
+    own = {s: look for s, look in looks.items() if look[1] != "."}
+    handles = [
+        Line2D([], [], ls="", marker=m, color=c, mec="white", mew=0.4, label=plain(s, longest=30))
+        for s, (c, m) in own.items()
+    ]
+    if len(own) < len(looks):
+        handles.append(Line2D([], [], ls="", marker=".", color="0.6", label=OTHER))
+    handles.append(Line2D([], [], color="0.25", lw=0.9, label="1:1"))
+    if metrics["trait"] == "lai":
+        label = "±20 %, ≥ 0.1 (GCOS-2022)"
+        handles.append(Line2D([], [], color="0.9", lw=6, label=label))
+    if metrics["pooled"]["n_interval"]:
+        label = "95 % interval (dark: misses)"
+        handles.append(Line2D([], [], color="0.5", lw=0.8, label=label))
+    if spread:
+        label = "± sd of the measurement"
+        handles.append(Line2D([], [], marker="_", ls="", ms=14, color="0.6", label=label))
+    for name in list(metrics["baselines"])[:1] if baselines else []:
+        handles.append(Line2D([], [], ls="", marker="x", color="0.45", ms=4, label=plain(name)))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() / 2.4))
+    )
+
+
+def _label(metrics: dict) -> str:
+    """Symbol and unit of the trait."""
+    unit = metrics["unit"]
+    return plain(metrics["symbol"] + (f" [{unit}]" if unit != "-" else ""))
