@@ -1,0 +1,23 @@
+"""Angles as they come, folded to what the model knows.
+
+ψ = | ((φ + 180) mod 360) − 180 |,   φ = sun azimuth − view azimuth [degree],   ψ ∈ [0, 180]
+"""
+
+from types import MappingProxyType
+
+import numpy as np
+
+COLUMNS = MappingProxyType(
+    {"tts": "sun_zenith_deg", "tto": "view_zenith_deg", "psi": "relative_azimuth_deg"}
+)
+"""What the model calls an angle, and what tables and images call it."""
+
+
+def fold(azimuth):
+    """Fold a relative azimuth [degree] to [0, 180]: 359 and 1 are both 1; NaN stays NaN.
+
+    >>> fold(np.array([359.0, 1.0, -90.0, 200.0])).tolist()
+    [1.0, 1.0, 90.0, 160.0]
+    """
+    with np.errstate(invalid="ignore"):
+        return np.abs((azimuth + 180.0) % 360.0 - 180.0)

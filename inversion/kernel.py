@@ -1,0 +1,187 @@
+"""The one place where pixels meet the model: a block of numbers in, a block of numbers out.
+
+A block has any number of leading axes; its last axis is `band`, `angle` or `estimate`. Everything
+around (tables, maps, dask, files) only cuts blocks and puts the results back.
+"""
+
+import functools
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt16
+
+from inversion.geometry import fold
+from inversion.quality import (
+    Quality,
+    clip_near,
+    diagnostic_flags,
+    input_flags,
+    possible_angles,
+    range_flags,
+)
+from physvae.errors import UsageError
+
+DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
+STATISTICS = ("", "_sd", "_p025", "_p975")
+"""What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
+BATCH = 16384
+"""Pixels given to the model at once; bounds the memory, changes no result."""
+REFLECTANCE_MAX = 10.0
+"""A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""
+
+_loading = threading.Lock()
+
+
+class Block(NamedTuple):
+    """Estimates and quality of a block of pixels."""
+
+    estimates: Float[np.ndarray, "*pixel estimate"]
+    quality: UInt16[np.ndarray, "*pixel"]
+
+
+def load_model(model: Any, device: str = "auto") -> Any:
+    """Return the model of that name or folder, loaded once in a process; an object stays itself.
+
+    Raises
+    ------
+    physvae.errors.ModelError
+        The name is unknown or the folder is refused.
+    UsageError
+        The device is unknown or not there.
+    """
+    if not isinstance(model, (str, Path)):
+        return model
+    with _loading:
+        return _load(str(model), pick_device(device))
+
+
+def pick_device(device: str) -> str:
+    """Translate ``auto`` to the GPU where there is one; refuse a device that is not there."""
+    kind = device.split(":")[0]
+    if kind not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device: expected auto, cpu or cuda, got {device!r}")
+    available = torch.cuda.is_available()
+    if kind == "cuda" and not available:
+        raise UsageError("device: expected a CUDA device for 'cuda', found none; use auto or cpu")
+    return ("cuda" if available else "cpu") if kind == "auto" else device
+
+
+def check_variables(variables: Sequence[str], model: Any) -> tuple[str, ...]:
+    """Return the wanted variables; refuse those the model does not have, naming those it has."""
+    wanted = tuple(dict.fromkeys(variables))
+    unknown = [name for name in wanted if name not in model.traits]
+    if unknown or not wanted:
+        found = ", ".join(map(repr, unknown)) or "none"
+        raise UsageError(f"variables: expected some of {', '.join(model.traits)}, got {found}")
+    return wanted
+
+
+def estimate_names(variables: Sequence[str]) -> list[str]:
+    """Return the names along the last axis of the estimates: each trait's mean, sd, quantiles."""
+    return [name + statistic for name in variables for statistic in STATISTICS]
+
+
+def retrieve_block(
+    model: Any,
+    reflectance: Float[np.ndarray, "*pixel band"],
+    angles: Float[np.ndarray, "*pixel angle"],
+    *,
+    variables: Sequence[str] = DEFAULT_VARIABLES,
+    masked: Bool[np.ndarray, "*pixel"] | None = None,
+    batch: int = BATCH,
+) -> Block:
+    """Estimate the traits of a block of pixels.
+
+    Parameters
+    ----------
+    model
+        A loaded model (see `load_model`); its `bands` and `angles` order the last axes.
+    reflectance
+        Surface reflectance [0-1], NaN where missing; the model does not see empty pixels.
+    angles
+        Sun zenith, view zenith, relative azimuth [degree], NaN where not known.
+    masked
+        Pixels to leave out because of their scene class.
+
+    Returns
+    -------
+    Block
+        `estimates` in the order of `estimate_names`, NaN where nothing was estimated, float32.
+    """
+    shape = reflectance.shape[:-1]
+    spectra = np.asarray(reflectance, dtype=np.float32).reshape(-1, reflectance.shape[-1])
+    geometry = np.broadcast_to(angles, (*shape, angles.shape[-1])).reshape(-1, angles.shape[-1])
+    left_out = np.zeros(len(spectra), bool) if masked is None else masked.reshape(-1)
+    quality = input_flags(spectra, geometry, left_out)
+    unusable = np.uint16(Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS)
+    usable = np.flatnonzero((quality & unusable) == 0)
+    names = estimate_names(variables)
+    estimates = np.full((len(spectra), len(names)), np.nan, dtype=np.float32)
+    for start in range(0, usable.size, batch):
+        pixels = usable[start : start + batch]
+        part = _estimate(model, spectra[pixels], geometry[pixels], variables)
+        estimates[pixels] = part.estimates
+        quality[pixels] |= part.quality
+    return Block(estimates.reshape(*shape, len(names)), quality.reshape(shape))
+
+
+def scene_mask(
+    scene_class: Int[np.ndarray, "*pixel"] | Float[np.ndarray, "*pixel"], keep: Sequence[int]
+) -> Bool[np.ndarray, "*pixel"]:
+    """Say which pixels have a scene class other than those kept; no class is not kept either."""
+    return ~np.isin(scene_class, list(keep))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path: str, device: str) -> Any:
+    import physvae
+
+    return physvae.load(path, device=device)
+
+
+def _estimate(
+    model: Any,
+    spectra: Float[np.ndarray, "pixel band"],
+    geometry: Float[np.ndarray, "pixel angle"],
+    variables: Sequence[str],
+) -> Block:
+    """Ask the model about pixels that have data, and say how well it could answer."""
+    result = model.estimate(
+        torch.from_numpy(_measured(spectra)),
+        torch.from_numpy(_known(geometry)),
+        variables=tuple(variables),
+    )
+    quality = diagnostic_flags(
+        misfit=_numpy(result.misfit),
+        novelty=_numpy(result.novelty),
+        prior_width=_numpy(result.prior_width),
+    )
+    columns = []
+    for name in variables:
+        low, high = float(model.traits[name].low), float(model.traits[name].high)
+        mean, sd = _numpy(result.mean[name]), _numpy(result.sd[name])
+        quality |= range_flags(mean, low=low, high=high)
+        quantiles = (_numpy(result.p025[name]), _numpy(result.p975[name]))
+        lower, upper = (clip_near(value, low=low, high=high) for value in quantiles)
+        columns += [clip_near(mean, low=low, high=high), sd, lower, upper]
+    return Block(np.stack(columns, axis=-1).astype(np.float32), quality)
+
+
+def _measured(spectra: Float[np.ndarray, "pixel band"]) -> Float[np.ndarray, "pixel band"]:
+    """Keep the numbers that can be a reflectance; all others are missing."""
+    return np.where(np.abs(spectra) <= REFLECTANCE_MAX, spectra, np.float32(np.nan))
+
+
+def _known(geometry: Float[np.ndarray, "pixel angle"]) -> Float[np.ndarray, "pixel angle"]:
+    """Keep the angles that can be, the relative azimuth folded; all others are missing."""
+    known = np.where(possible_angles(geometry), geometry, np.nan)
+    known[..., 2] = fold(known[..., 2])
+    return known.astype(np.float32)
+
+
+def _numpy(tensor: torch.Tensor) -> Float[np.ndarray, " pixel"]:
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,196 @@
+"""Images in, maps out: lazy where the image is lazy, with the metadata a map needs (CF-1.11)."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from inversion.geometry import COLUMNS
+from inversion.kernel import (
+    BATCH,
+    DEFAULT_VARIABLES,
+    check_variables,
+    estimate_names,
+    load_model,
+    retrieve_block,
+    scene_mask,
+)
+from inversion.naming import band_id, listing
+from inversion.quality import flag_attributes
+from inversion.readers.declaration import KEEP_CLASSES
+from physvae.errors import InputError
+
+STANDARD_NAMES = {
+    "lai": "leaf_area_index",
+    "fapar": (
+        "fraction_of_surface_downwelling_photosynthetic_radiative_flux_absorbed_by_vegetation"
+    ),
+    "fcover": "vegetation_area_fraction",
+}
+"""CF standard names, for the traits that have one."""
+_LONG_NAMES = {
+    "": "{}, posterior mean",
+    "_sd": "{}, posterior standard deviation",
+    "_p025": "{}, 2.5 % quantile of the posterior",
+    "_p975": "{}, 97.5 % quantile of the posterior",
+}
+_UDUNITS = str.maketrans("µμ⁻¹²³", "uu-123")
+
+
+def retrieve(
+    dataset: xr.Dataset,
+    model: Any = "sentinel-2",
+    variables: Sequence[str] = DEFAULT_VARIABLES,
+    device: str = "auto",
+    *,
+    keep_classes: Sequence[int] = KEEP_CLASSES,
+    batch: int = BATCH,
+) -> xr.Dataset:
+    """Estimate traits for every pixel of an image.
+
+    Parameters
+    ----------
+    dataset
+        `reflectance` with a dimension and coordinate `band` (ids such as ``B2``), 0-1, NaN where
+        missing; `sun_zenith_deg`, `view_zenith_deg`, `relative_azimuth_deg` [degree] as scalars or
+        maps, where known; perhaps `scene_class`. Any other dimensions (y, x, time, ...) are kept.
+    model
+        A shipped model's name, a model folder, or a loaded model.
+    variables
+        Traits and products wanted, of those the model has.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    keep_classes
+        Scene classes that are estimated (default: vegetation and soil); empty keeps all.
+
+    Returns
+    -------
+    xarray.Dataset
+        For each variable its posterior mean, ``_sd``, ``_p025`` and ``_p975`` (float32, NaN where
+        nothing was estimated), and ``quality`` (uint16 bits). Lazy where `dataset` is lazy.
+
+    Raises
+    ------
+    InputError
+        No `reflectance`, no `band` coordinate, or none of the model's bands.
+    UsageError
+        A variable that the model does not have.
+    """
+    loaded = load_model(model, device)
+    wanted = check_variables(variables, loaded)
+    reflectance = _bands_in_order(dataset, loaded.bands)
+    angles = [dataset.get(COLUMNS[angle], xr.DataArray(np.nan)) for angle in loaded.angles]
+    scene = [dataset["scene_class"]] if keep_classes and "scene_class" in dataset else []
+    names = estimate_names(wanted)
+    estimates, quality = xr.apply_ufunc(
+        _numpy_block,
+        reflectance,
+        *angles,
+        *scene,
+        input_core_dims=[["band"]] + [[]] * (len(angles) + len(scene)),
+        output_core_dims=[["estimate"], []],
+        dask="parallelized",
+        dask_gufunc_kwargs={"output_sizes": {"estimate": len(names)}},
+        output_dtypes=[np.float32, np.uint16],
+        kwargs={
+            "model": model,
+            "device": device,
+            "variables": wanted,
+            "keep_classes": tuple(keep_classes),
+            "batch": batch,
+        },
+    )
+    maps = {name: estimates.isel(estimate=index) for index, name in enumerate(names)}
+    result = xr.Dataset({**maps, "quality": quality})
+    return _described(result, wanted, loaded, reflectance)
+
+
+def _bands_in_order(dataset: xr.Dataset, bands: Sequence[str]) -> xr.DataArray:
+    """Return reflectance with the model's bands in the model's order; an absent band is NaN."""
+    if "reflectance" not in dataset or "band" not in dataset["reflectance"].dims:
+        raise InputError(
+            "dataset: expected a variable reflectance with a dimension band,"
+            f" found {listing(dataset.data_vars)}"
+        )
+    reflectance = dataset["reflectance"]
+    if "band" not in reflectance.coords:
+        raise InputError("dataset: expected a coordinate band with the bands' ids, found none")
+    found = [str(band) for band in reflectance["band"].to_numpy()]
+    ids = [band_id(band, bands) or band for band in found]
+    if not set(ids) & set(bands) or len(set(ids)) < len(ids):
+        raise InputError(
+            f"dataset: expected bands {listing(bands)}, each once, found {listing(found)}"
+        )
+    ordered = reflectance.assign_coords(band=ids).reindex(band=list(bands))
+    return ordered if ordered.chunks is None else ordered.chunk(band=-1)
+
+
+def _numpy_block(
+    reflectance: np.ndarray,
+    *layers: np.ndarray,
+    model: Any,
+    device: str,
+    variables: tuple[str, ...],
+    keep_classes: tuple[int, ...],
+    batch: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put angles and scene classes beside the pixels of one block and estimate it."""
+    if threading.current_thread() is not threading.main_thread():
+        torch.set_num_threads(1)
+    loaded = load_model(model, device)
+    shape = reflectance.shape[:-1]
+    count = len(loaded.angles)
+    angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]], axis=-1)
+    scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]
+    masked = scene_mask(scene[0], keep_classes) if scene else None
+    return tuple(
+        retrieve_block(
+            loaded, reflectance, angles, variables=variables, masked=masked, batch=batch
+        )
+    )
+
+
+def _described(
+    result: xr.Dataset, variables: Sequence[str], model: Any, reflectance: xr.DataArray
+) -> xr.Dataset:
+    """Give every map its names, units, flags and grid."""
+    result = result.drop_vars("band", errors="ignore")
+    for name in variables:
+        trait = model.traits[name]
+        for statistic, long_name in _LONG_NAMES.items():
+            attributes = {"units": udunits(trait.unit), "long_name": long_name.format(name)}
+            if statistic in ("", "_sd") and name in STANDARD_NAMES:
+                modifier = " standard_error" if statistic else ""
+                attributes["standard_name"] = STANDARD_NAMES[name] + modifier
+            if not statistic:
+                attributes["ancillary_variables"] = f"{name}_sd {name}_p025 {name}_p975 quality"
+            result[name + statistic].attrs = attributes
+    result["quality"].attrs = {
+        "long_name": "quality of the estimates",
+        "standard_name": "quality_flag",
+        **flag_attributes(),
+    }
+    grid = reflectance.encoding.get("grid_mapping", reflectance.attrs.get("grid_mapping"))
+    if grid in result.coords:
+        for name in result.data_vars:
+            result[name].encoding["grid_mapping"] = grid
+    result.attrs = {
+        "Conventions": "CF-1.11",
+        "title": "Vegetation traits estimated by PhysVAE",
+        "model": model.name,
+        "model_sha256": model.sha256,
+    }
+    return result
+
+
+def udunits(unit: str) -> str:
+    """Write a unit the way UDUNITS reads it.
+
+    >>> [udunits(unit) for unit in ("µg cm⁻²", "m² m⁻²", "-")]
+    ['ug cm-2', 'm2 m-2', '1']
+    """
+    text = unit.translate(_UDUNITS).strip()
+    return "1" if text in ("-", "") else text

@@ -1,0 +1,111 @@
+"""From an input file to an output file: picks the reader and the writer, counts, tells."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from inversion.kernel import check_variables, load_model
+from inversion.maps import retrieve
+from inversion.provenance import record
+from inversion.readers import Declaration, detect, reader
+from inversion.summary import Summary
+from inversion.tables import retrieve_table
+from inversion.writers import check_output, maps, table
+from physvae.errors import UsageError
+
+
+def retrieve_file(
+    source: Path,
+    output: Path,
+    *,
+    model: str,
+    variables: Sequence[str],
+    device: str,
+    declaration: Declaration,
+    chunk: int,
+) -> list[str]:
+    """Retrieve one file into another; return the summary's lines.
+
+    Raises
+    ------
+    InputError
+        The input was refused.
+    UsageError
+        An unknown variable, format or device, or options that do not go together.
+    OSError
+        The output cannot be written.
+    """
+    check_output(output, (source,))
+    loaded = load_model(model, device)
+    wanted = check_variables(variables, loaded)
+    family = detect(source)
+    check_output(output, (source,), family.gives)
+    if family.gives == "table":
+        summary = _table(source, output, model, wanted, device, declaration, reader(family))
+        return [*summary.lines("rows"), f"written: {output}"]
+    image = reader(family)(source, declaration, bands=loaded.bands, chunk=chunk)
+    result = retrieve(image, model, wanted, device, keep_classes=declaration.keep_classes)
+    options = {
+        "variables": wanted,
+        "device": device,
+        "radiometry": image.attrs.get("radiometry"),
+        "declaration": asdict(declaration),
+    }
+    scene = declaration.scene_classes
+    inputs = [source, Path(scene)] if scene else [source]
+    text = record(inputs=inputs, model=loaded, options=options, command=command_line())
+    with _progress(result["quality"].size) as advance:
+        summary = maps.write(result, output, provenance=text, advance=advance)
+    return [*summary.lines("pixels"), f"written: {output}"]
+
+
+def _table(
+    source: Path,
+    output: Path,
+    model: str,
+    variables: Sequence[str],
+    device: str,
+    declaration: Declaration,
+    read: Callable[[Path], Any],
+) -> Summary:
+    if declaration.bands is not None or declaration.scene_classes is not None:
+        raise UsageError("--bands and --scl: expected an image, got a table")
+    estimates = retrieve_table(
+        read(source), model, variables, device=device, declaration=declaration, source=str(source)
+    )
+    table.write(estimates, output)
+    summary = Summary(variables[0])
+    summary.add(estimates[variables[0]].to_numpy(), estimates["quality"].to_numpy())
+    return summary
+
+
+def command_line() -> str:
+    """Return the command as it was called, without the path of the program."""
+    return " ".join(["physvae", *sys.argv[1:]])
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show pixels a second and the time left where somebody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("retrieve", total=total, speed="")
+
+        def advance(pixels: int) -> None:
+            progress.advance(task, pixels)
+            speed = progress.tasks[0].speed
+            progress.update(task, speed=f"{speed:,.0f} pixels/s" if speed else "")
+
+        yield advance

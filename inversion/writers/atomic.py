@@ -1,0 +1,70 @@
+"""All or nothing: write beside the goal under a temporary name, then rename.
+
+A reader of the final name sees the old result or the new one, never a part of either; whatever
+goes wrong, an interruption included, the temporary files are removed.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(*finals: Path) -> Iterator[list[Path]]:
+    """Lend temporary names in the goals' folders; on success they become the goals, in order.
+
+    Raises
+    ------
+    OSError
+        The folder is read-only, the disk is full: names the goal. Nothing is left behind.
+    """
+    token = secrets.token_hex(4)
+    temporaries = [path.with_name(f".{path.stem}-{token}.part{path.suffix}") for path in finals]
+    try:
+        yield temporaries
+        for temporary in temporaries:
+            _flush(temporary)
+        for temporary, final in zip(temporaries, finals, strict=True):
+            _replace(temporary, final)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{finals[-1]}: cannot be written, {reason}") from error
+    finally:
+        for temporary in temporaries:
+            _remove(temporary)
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    """Rename; a folder cannot be renamed over a full one, so the old one steps aside first."""
+    if final.is_dir():
+        old = temporary.with_suffix(".old")
+        final.rename(old)
+        temporary.rename(final)
+        shutil.rmtree(old)
+    else:
+        os.replace(temporary, final)
+    _sync(final.parent)
+
+
+def _flush(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            _sync(file)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""Maps as NetCDF-4 after CF-1.11."""
+
+from pathlib import Path
+from typing import Self
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+CHUNK = 512
+
+
+def files(output: Path) -> tuple[Path, ...]:
+    """Return everything that is written for `output`."""
+    return (output,)
+
+
+class Sink:
+    """Takes the rows of a map from top to bottom; the file is laid out before the first."""
+
+    def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
+        (path,) = paths
+        dataset = template.assign_attrs(provenance=provenance)
+        dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
+        self._file = netCDF4.Dataset(path, "a")
+        self._file.set_auto_maskandscale(False)
+        self._names = [str(name) for name in template.data_vars]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def write(self, top: int, rows: xr.Dataset) -> None:
+        """Write a portion of computed rows, the first of them being row `top`."""
+        for name in self._names:
+            values = rows[name].to_numpy()
+            self._file.variables[name][top : top + len(values), :] = values
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
+    chunks = tuple(min(CHUNK, dataset.sizes[axis]) for axis in ("y", "x"))
+    encoding = {}
+    for name, variable in dataset.data_vars.items():
+        filling = np.float32(np.nan) if variable.dtype.kind == "f" else None
+        encoding[str(name)] = {
+            "zlib": True,
+            "complevel": 4,
+            "chunksizes": chunks,
+            "_FillValue": filling,
+        }
+    return encoding | {str(name): {"_FillValue": None} for name in dataset.coords}

@@ -1,0 +1,50 @@
+"""Maps as Zarr (format 3) after CF-1.11."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import xarray as xr
+
+CHUNK = 512
+
+
+def files(output: Path) -> tuple[Path, ...]:
+    """Return everything that is written for `output`."""
+    return (output,)
+
+
+class Sink:
+    """Takes the rows of a map from top to bottom; the store is laid out before the first."""
+
+    def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
+        (self._path,) = paths
+        dataset = template.assign_attrs(provenance=provenance)
+        dataset.to_zarr(
+            self._path,
+            mode="w",
+            compute=False,
+            zarr_format=3,
+            consolidated=False,
+            encoding=_encoding(dataset),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        return None
+
+    def write(self, top: int, rows: xr.Dataset) -> None:
+        """Write a portion of computed rows, the first of them being row `top`."""
+        height = rows.sizes["y"]
+        portion = rows.drop_vars([name for name in rows.variables if name not in rows.data_vars])
+        portion.to_zarr(self._path, region={"y": slice(top, top + height)}, consolidated=False)
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
+    chunks = tuple(min(CHUNK, dataset.sizes[axis]) for axis in ("y", "x"))
+    return {
+        str(name): {"chunks": chunks} | ({"_FillValue": np.nan} if v.dtype.kind == "f" else {})
+        for name, v in dataset.data_vars.items()
+    }
