@@ -1,0 +1,49 @@
+"""How far a spectrum lies from the spectra a model was trained on.
+
+d² = (f − m)ᵀ S⁻¹ (f − m) / n over the n bands present, f the log reflectance, m and S mean and
+covariance of the training spectra; over the limit that 98 % of the training spectra keep.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from physvae.scaling import log_reflectance
+
+
+class Domain(nn.Module):
+    """Distance from the training spectra, 1 at the limit.
+
+    Parameters
+    ----------
+    bands : int
+    """
+
+    def __init__(self, bands: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(bands))
+        self.register_buffer("covariance", torch.eye(bands))
+        self.register_buffer("limit", torch.ones(()))
+
+    def fit(self, reflectance: Float[Tensor, "n band"], share: float = 0.98) -> None:
+        """Set mean, covariance and limit from spectra without gaps."""
+        log = log_reflectance(reflectance)
+        self.mean.copy_(log.mean(0))
+        self.covariance.copy_(torch.cov(log.T))
+        self.limit.fill_(1.0)
+        self.limit.copy_(torch.quantile(self(reflectance[:100_000]), share))
+
+    def forward(self, reflectance: Float[Tensor, "n band"]) -> Float[Tensor, " n"]:
+        """Distance over the limit [-]; bands that are NaN are left out, 0 where all are."""
+        seen = reflectance.isfinite()
+        gap = log_reflectance(torch.nan_to_num(reflectance)) - self.mean
+        patterns, which = torch.unique(seen, dim=0, return_inverse=True)
+        distance = torch.zeros(len(reflectance), dtype=gap.dtype, device=gap.device)
+        for i, pattern in enumerate(patterns):
+            if not pattern.any():
+                continue
+            rows = which == i
+            part = gap[rows][:, pattern]
+            inverse = torch.linalg.inv(self.covariance[pattern][:, pattern])
+            distance[rows] = ((part @ inverse) * part).mean(-1)
+        return distance / self.limit

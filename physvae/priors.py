@@ -1,0 +1,163 @@
+"""Prior over the physical variables, with the co-distribution of LAI.
+
+Every variable V is a truncated normal between V_min and V_max; some have bounds that depend on
+LAI (L), some are a multiple of another variable:
+
+    V′ = (V − V_min) · (V_max(L) − V_min(L)) / (V_max − V_min) + V_min(L)
+    V_min(L) = V_min + (V_min,15 − V_min) · L/15,   the same for V_max
+    V″ = V · W                                      (carotenoids as a share of chlorophyll)
+
+after Weiss & Baret (2016), S2ToolBox Level 2 products ATBD, section 3.1. The map from standard
+normal scores u to variables θ is triangular (LAI first), so that u ~ N(0, I) is the prior itself.
+"""
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from physvae.distributions import truncated_log_prob, truncated_quantile, truncated_score
+from rtm import Parameter, ParameterSpace
+
+LAI_REFERENCE = 15.0  # LAI at which the second pair of bounds holds (Weiss & Baret 2016)
+
+
+class Marginal(BaseModel):
+    """One variable's prior: mean and sd before truncation, bounds, and what it depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean: float
+    sd: float = Field(gt=0)
+    low: float
+    high: float
+    at_lai_15: tuple[float, float] | None = None
+    times: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Marginal":
+        if not self.low < self.high:
+            raise ValueError(f"low: expected below high, got {self.low} and {self.high}")
+        return self
+
+
+class Prior(nn.Module):
+    """Joint prior of the variables, as a triangular map of standard normal scores.
+
+    Parameters
+    ----------
+    marginals : dict[str, Marginal]
+        By PROSAIL name; `lai` must come first, a variable named in `times` before its user.
+    source : ParameterSpace
+        Where symbols and units are looked up.
+
+    Attributes
+    ----------
+    space : ParameterSpace
+        The variables in order, with the bounds they can reach.
+    """
+
+    def __init__(self, marginals: dict[str, Marginal], source: ParameterSpace):
+        super().__init__()
+        names = list(marginals)
+        if names[0] != "lai":
+            raise ValueError(f"prior: expected lai as the first variable, got {names[0]}")
+        self.marginals = marginals
+        self._multiples = [
+            (names.index(name), names.index(m.times)) for name, m in marginals.items() if m.times
+        ]
+        rows = [_row(m) for m in marginals.values()]
+        table = torch.tensor(rows, dtype=torch.float64)
+        for name, column in zip(
+            ("mean", "sd", "low", "high", "low_15", "high_15"), table.unbind(-1), strict=True
+        ):
+            self.register_buffer(name, column, persistent=False)
+        self.register_buffer("alpha", (self.low - self.mean) / self.sd, persistent=False)
+        self.register_buffer("beta", (self.high - self.mean) / self.sd, persistent=False)
+        self.space = ParameterSpace(tuple(self._described(name, source) for name in names))
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Variables θ [..., parameter] from standard normal scores u [..., parameter]."""
+        v = self.mean + self.sd * truncated_quantile(u, self.alpha, self.beta)
+        low, high = self._bounds(v[..., :1])
+        theta = (v - self.low) * (high - low) / (self.high - self.low) + low
+        return self._multiply(theta)
+
+    def to_score(self, theta: Tensor) -> Tensor:
+        """Scores u [..., parameter] of variables θ: the inverse of calling the prior."""
+        v = self._undo(theta)
+        return truncated_score((v - self.mean) / self.sd, self.alpha, self.beta)
+
+    def log_prob(self, theta: Tensor) -> Tensor:
+        """Log density [...] of θ [..., parameter] in the variables' own units."""
+        v = self._undo(theta)
+        low, high = self._bounds(theta[..., :1])
+        stretch = (high - low) / (self.high - self.low)
+        density = truncated_log_prob((v - self.mean) / self.sd, self.alpha, self.beta)
+        jacobian = self.sd.log() + stretch.log()
+        for user, base in self._multiples:
+            jacobian = jacobian + _one_hot(user, theta) * theta[..., base : base + 1].log()
+        return (density - jacobian).sum(-1)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of θ [n, parameter]."""
+        kind = {"dtype": self.mean.dtype, "device": self.mean.device}
+        return self(torch.randn(n, len(self.space), generator=generator, **kind))
+
+    def _bounds(self, lai: Tensor) -> tuple[Tensor, Tensor]:
+        share = lai / LAI_REFERENCE
+        low = self.low + (self.low_15 - self.low) * share
+        return low, self.high + (self.high_15 - self.high) * share
+
+    def _multiply(self, theta: Tensor) -> Tensor:
+        columns = list(theta.unbind(-1))
+        for user, base in self._multiples:
+            columns[user] = columns[user] * columns[base]
+        return torch.stack(columns, -1)
+
+    def _undo(self, theta: Tensor) -> Tensor:
+        columns = list(theta.unbind(-1))
+        for user, base in reversed(self._multiples):
+            columns[user] = columns[user] / columns[base].clamp_min(1e-12)
+        ratio = torch.stack(columns, -1)
+        low, high = self._bounds(theta[..., :1])
+        return (ratio - low) * (self.high - self.low) / (high - low) + self.low
+
+    def _described(self, name: str, source: ParameterSpace) -> Parameter:
+        known = {p.name: p for p in source.parameters}
+        if name not in known:
+            raise ValueError(f"prior: expected one of {', '.join(known)}, got {name}")
+        low, high = self._reach(name)
+        middle = min(max(self._centre(name), low), high)
+        p = known[name]
+        return Parameter(p.name, p.symbol, p.unit, low, high, middle, p.aliases, p.description)
+
+    def _reach(self, name: str) -> tuple[float, float]:
+        m, top = self.marginals[name], self.marginals["lai"].high / LAI_REFERENCE
+        low, high = m.low, m.high
+        if m.at_lai_15:
+            low = min(low, low + (m.at_lai_15[0] - m.low) * top)
+            high = max(high, high + (m.at_lai_15[1] - m.high) * top)
+        if m.times:
+            below, above = self._reach(m.times)
+            low, high = low * below, high * above
+        return low, high
+
+    def _centre(self, name: str) -> float:
+        m = self.marginals[name]
+        return m.mean * (self._centre(m.times) if m.times else 1.0)
+
+
+def _row(m: Marginal) -> tuple[float, ...]:
+    low_15, high_15 = m.at_lai_15 or (m.low, m.high)
+    return (m.mean, m.sd, m.low, m.high, low_15, high_15)
+
+
+def _one_hot(index: int, like: Tensor) -> Tensor:
+    return torch.nn.functional.one_hot(torch.tensor(index), like.shape[-1]).to(like)
+
+
+def standard_normal_log_prob(u: Tensor) -> Tensor:
+    """log N(u; 0, I) over the last axis: the prior in scores."""
+    return -0.5 * (u.square() + math.log(2 * math.pi)).sum(-1)

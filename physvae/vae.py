@@ -1,0 +1,212 @@
+"""The physics-informed auto-encoder.
+
+    x, angles, mask ─▶ features ─▶ encoder ─▶ q(u | x), q(z_r | x)
+    u ─▶ prior map ─▶ θ ─▶ PROSAIL ─▶ x_P ─▶ (+ residual(z_r, x_P)) ─▶ x
+
+The physical latents are standard normal scores of the prior, so the prior is N(0, I) and the
+posterior is dense between all variables. Works on reflectance 0-1 with NaN where missing.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from physvae.posterior import DRAWS, Posterior
+from physvae.products import trait_table, traits_of
+
+ANGLES = ("tts", "tto", "psi")
+FILL_ANGLES = (40.0, 5.0, 90.0)  # for decoding only, where an angle is missing [degree]
+DEFAULT_TRAITS = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
+
+
+class Reconstruction(NamedTuple):
+    """Both decodings of the posterior's centre, reflectance [..., band]."""
+
+    total: Tensor
+    physical: Tensor
+
+
+class Estimate(NamedTuple):
+    """Traits of n spectra, each a dict of tensors [n], and three checks [n].
+
+    Attributes
+    ----------
+    mean, sd, p025, p975 : dict[str, Tensor]
+        Posterior mean, standard deviation and 95 % interval, in the trait's unit.
+    misfit : Tensor
+        Distance of the spectrum from the physical decoding, over its limit; above 1: misfit.
+    novelty : Tensor
+        Distance of the spectrum from the training spectra, over its limit; above 1: outside.
+    prior_width : Tensor
+        Posterior over prior standard deviation of LAI.
+    """
+
+    mean: dict[str, Tensor]
+    sd: dict[str, Tensor]
+    p025: dict[str, Tensor]
+    p975: dict[str, Tensor]
+    misfit: Tensor
+    novelty: Tensor
+    prior_width: Tensor
+
+
+class PhysVAE(nn.Module):
+    """Encoder, two decoders, likelihood and prior of one sensor.
+
+    Parameters
+    ----------
+    name, bands : str, tuple of str
+        Model name and band ids of the last axis of a reflectance.
+    prior : Prior
+    features, encoder, head : nn.Module
+        See `physvae.scaling` and `physvae.encoders`.
+    physical, residual : nn.Module
+        See `physvae.decoders`.
+    likelihood : nn.Module
+        See `physvae.likelihoods`.
+    products, domain : nn.Module
+        fAPAR and fCover of draws; the distance of a spectrum from the training spectra.
+    """
+
+    def __init__(
+        self, *, name, bands, prior, features, encoder, head, physical, residual,
+        likelihood, products, domain,
+    ):  # fmt: skip
+        super().__init__()
+        self.name, self.bands, self.angles = name, tuple(bands), ANGLES
+        self.prior, self.features, self.encoder, self.head = prior, features, encoder, head
+        self.physical, self.residual = physical.bind(prior.space), residual
+        self.likelihood, self.products, self.domain = likelihood, products, domain
+        self.register_buffer("misfit_limit", torch.ones(()))
+        self.register_buffer("lai_prior_sd", torch.ones(()))
+        self.config: dict = {}
+        self.sha256: str = ""
+
+    @property
+    def space(self):
+        """ParameterSpace of θ."""
+        return self.prior.space
+
+    @property
+    def sensor(self) -> str:
+        """Name of the sensor whose response functions the decoder uses."""
+        return self.physical.sensor.name
+
+    @property
+    def traits(self) -> dict:
+        """Every trait that can be estimated, with unit and bounds."""
+        return trait_table(self.space)
+
+    def encode(self, reflectance: Tensor, angles: Tensor) -> Tensor:
+        """Encoder output [..., output] for reflectance [-] and angles [degree], NaN missing."""
+        return self.encoder(self.features(reflectance, angles))
+
+    def posterior(
+        self, reflectance: Float[Tensor, "*batch band"], angles: Float[Tensor, "*batch angle"]
+    ) -> Posterior:
+        """Joint posterior over θ.
+
+        Parameters
+        ----------
+        reflectance : Tensor [..., band]
+            Reflectance 0-1 in the order of `bands`, NaN where missing.
+        angles : Tensor [..., 3]
+            Sun zenith, view zenith, relative azimuth [degree], NaN where missing.
+
+        Raises
+        ------
+        ValueError
+            Where the last axes do not fit.
+        """
+        self._check(reflectance, angles)
+        return Posterior(self.head.physical(self.encode(reflectance, angles)), self.prior)
+
+    def decode(self, theta: Tensor, angles: Tensor, latent: Tensor) -> Reconstruction:
+        """Both decodings [..., band] of θ and residual latents."""
+        physical = self.physical(theta, filled(angles))
+        return Reconstruction(physical + self.residual(latent, physical), physical)
+
+    def reconstruct(
+        self, reflectance: Float[Tensor, "*batch band"], angles: Float[Tensor, "*batch angle"]
+    ) -> Reconstruction:
+        """Both decodings of the posterior's centre; missing bands are filled in.
+
+        The centre is θ at the posterior mean of the scores.
+        """
+        self._check(reflectance, angles)
+        out = self.encode(reflectance, angles)
+        theta = Posterior(self.head.physical(out), self.prior).centre
+        return self.decode(theta, angles, self.head.latent(out).mean)
+
+    @torch.no_grad()
+    def estimate(
+        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] = DEFAULT_TRAITS
+    ) -> Estimate:
+        """Traits with uncertainty and checks.
+
+        Parameters
+        ----------
+        reflectance : Tensor [n, band]
+        angles : Tensor [n, 3]
+        variables : tuple of str
+            Keys of `traits`.
+
+        Raises
+        ------
+        ValueError
+            For a name that the model does not have; the message lists those it has.
+        """
+        unknown = [name for name in variables if name not in self.traits]
+        if unknown:
+            raise ValueError(
+                f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
+            )
+        posterior = self.posterior(reflectance, angles)
+        names = tuple(dict.fromkeys((*variables, "lai")))
+        sun = filled(angles)[..., 0]
+        draws = traits_of(posterior.draws(DRAWS), sun, names, self.space, self.products)
+        mean = {name: draws[name].mean(0) for name in names}
+        sd = {name: draws[name].std(0) for name in names}
+        p025, p975 = (self._quantile(posterior, draws, variables, p) for p in (0.025, 0.975))
+        return Estimate(
+            {name: mean[name] for name in variables}, {name: sd[name] for name in variables},
+            p025, p975, self._misfit(reflectance, angles, posterior.centre),
+            self.domain(reflectance), sd["lai"] / self.lai_prior_sd,
+        )  # fmt: skip
+
+    def _quantile(self, posterior, draws, variables, probability: float) -> dict[str, Tensor]:
+        """Quantiles of draws; LAI's, which nothing else shifts, from its exact marginal."""
+        found = {n: torch.quantile(draws[n], probability, dim=0) for n in variables if n != "lai"}
+        if "lai" in variables:
+            score = posterior.scores.marginal_quantile(probability, 0)
+            found["lai"] = self.prior(_first(score, len(self.space)))[..., 0]
+        return {name: found[name] for name in variables}
+
+    def _misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
+        physical = self.physical(theta, filled(angles))
+        seen = reflectance.isfinite().sum(-1).clamp_min(1)
+        return self.likelihood.misfit(reflectance, physical) / seen / self.misfit_limit
+
+    def _check(self, reflectance: Tensor, angles: Tensor) -> None:
+        if reflectance.shape[-1] != len(self.bands):
+            raise ValueError(
+                f"reflectance: expected a last axis of {len(self.bands)} bands "
+                f"({', '.join(self.bands)}), got shape {tuple(reflectance.shape)}"
+            )
+        if angles.shape[-1] != len(ANGLES):
+            raise ValueError(
+                f"angles: expected a last axis of 3 ({', '.join(ANGLES)}), "
+                f"got shape {tuple(angles.shape)}"
+            )
+
+
+def filled(angles: Tensor) -> Tensor:
+    """Angles [degree] with typical near-nadir values where missing, for decoding."""
+    return torch.where(angles.isfinite(), angles, torch.tensor(FILL_ANGLES).to(angles))
+
+
+def _first(column: Tensor, size: int) -> Tensor:
+    """A vector of scores that holds `column` first and zeros after."""
+    return torch.nn.functional.pad(column.unsqueeze(-1), (0, size - 1))
