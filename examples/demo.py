@@ -24,6 +24,7 @@ from landscape import (
 )
 from numpy.typing import NDArray
 from quicklook import draw
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +32,7 @@ import rtm
 from inversion.quality import Quality
 
 Image = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 CONSOLE = Console(highlight=False)
 TRAITS = ("lai", "cab", "cw", "ccc", "cwc", "fapar", "fcover")
@@ -51,7 +53,7 @@ def main() -> None:
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
 
-    CONSOLE.rule("PhysVAE on a synthetic scene: every pixel is simulated, so the truth is known")
+    CONSOLE.rule("A SYNTHETIC scene: every pixel is simulated, so the truth is known")
     scene = simulated(folder, seed=options.seed)
     retrieved = retrieve(folder / "scene.tif", folder / "traits.tif")
     quality = np.nan_to_num(retrieved["quality"], nan=Quality.NO_DATA.value).astype(np.uint16)
@@ -68,14 +70,17 @@ def main() -> None:
         scored=scored,
         pixel=PIXEL,
     )
-    CONSOLE.print(f"\nPicture: {folder / 'quicklook.png'}   maps: {folder / 'traits*.tif'}")
-    CONSOLE.print("Your own file: [bold].venv/bin/physvae retrieve YOUR.tif -o traits.tif[/bold]")
+    CONSOLE.print(f"\nThe picture is {folder}/quicklook.png, the maps are {folder}/traits*.tif.")
+    own = f"physvae retrieve YOUR.tif -o traits.tif {OPTIONS[0]} DEGREES"
+    CONSOLE.print(
+        f"The same with your own file: {Path(sys.executable).parent}/{own}", soft_wrap=True
+    )
 
 
-def simulated(folder: Path, *, seed: int) -> Scene:
+def simulated(folder: Path, *, seed: int, shape: tuple[int, int] = (200, 240)) -> Scene:
     """Make the scene and write it, and its truth, as GeoTIFFs."""
     start = time.perf_counter()
-    scene = make_scene(seed=seed)
+    scene = make_scene(shape=shape, seed=seed)
     stored = np.round((scene.reflectance - OFFSET) / SCALE)
     numbers = np.where(np.isfinite(stored), np.clip(stored, 1, 65534), NO_DATA).astype(np.uint16)
     write(
@@ -83,9 +88,8 @@ def simulated(folder: Path, *, seed: int) -> Scene:
     )
     truth = {name: image.astype(np.float32) for name, image in scene.truth.items()}
     write(folder / "truth.tif", truth, nodata=float("nan"))
-    rows, columns = scene.truth["lai"].shape
     CONSOLE.print(
-        f"{rows} x {columns} pixels of {PIXEL:.0f} m by PROSAIL in"
+        f"{shape[0]} x {shape[1]} pixels of {PIXEL:.0f} m by PROSAIL in"
         f" {time.perf_counter() - start:.0f} s, with errors: {NOISE_COMMON:.0%} common to all"
         f" bands, {NOISE_BAND:.0%} of each band, {NOISE_FLOOR:g} of reflectance"
     )
@@ -120,7 +124,7 @@ def retrieve(source: Path, target: Path) -> dict[str, Image]:
     command = ["retrieve", str(source), "-o", str(target)]
     for option, angle in zip(OPTIONS, ANGLES.values(), strict=True):
         command += [option, str(angle)]
-    CONSOLE.print(f"\n$ physvae {shlex.join(command)}")
+    CONSOLE.print(f"\n$ physvae {shlex.join(command)}", soft_wrap=True)
     start = time.perf_counter()
     code = subprocess.run([sys.executable, "-m", "physvae", *command]).returncode
     if code:
@@ -140,23 +144,18 @@ def read(path: Path) -> list[tuple[str, Image]]:
         return list(zip(source.descriptions, scaled.filled(np.nan), strict=True))
 
 
-def compare(
-    truth: dict[str, Image], retrieved: dict[str, Image], scored: NDArray[np.bool_]
-) -> Table:
+def compare(truth: dict[str, Image], retrieved: dict[str, Image], scored: Mask) -> Table:
     """Return the table of errors and of the coverage of the 95 % interval, trait by trait."""
-    table = Table(title="Retrieved against true (synthetic)", title_justify="left")
-    for heading in (
-        "trait",
-        "unit",
-        "pixels",
-        "mean",
-        "RMSE",
-        "bias",
-        "R²",
-        "in 95 % interval",
-        "its width",
-    ):
-        table.add_column(heading, justify="left" if heading in {"trait", "unit"} else "right")
+    table = Table(
+        title="Retrieved against true. inside: share of the truth inside the 95 % interval;"
+        " width: its mean width",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    for heading in ("trait", "unit", "pixels", "mean", "RMSE", "bias", "R²", "inside", "width"):
+        left = heading in {"trait", "unit"}
+        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for name in TRAITS:
         chosen = scored & (truth["lai"] > LEAFY) if name in LEAF_TRAITS else scored
         table.add_row(name, unit(name), *figures(name, truth, retrieved, chosen))
@@ -164,9 +163,9 @@ def compare(
 
 
 def figures(
-    name: str, truth: dict[str, Image], retrieved: dict[str, Image], chosen: NDArray[np.bool_]
+    name: str, truth: dict[str, Image], retrieved: dict[str, Image], chosen: Mask
 ) -> list[str]:
-    """Return one row of the table; widths and errors to three digits."""
+    """Return one row of the table."""
     true, mean = truth[name][chosen], retrieved[name][chosen]
     low, high = retrieved[f"{name}_p025"][chosen], retrieved[f"{name}_p975"][chosen]
     error = mean - true
@@ -175,11 +174,16 @@ def figures(
     numbers = (true.mean(), np.sqrt(np.mean(error**2)), error.mean())
     return [
         f"{true.size:,}",
-        *(f"{number:.3g}" for number in numbers),
+        *(short(number) for number in numbers),
         f"{explained:.2f}",
         f"{inside:.1%}",
-        f"{np.mean(high - low):.3g}",
+        short(np.mean(high - low)),
     ]
+
+
+def short(number: float) -> str:
+    """Write a number with three digits, large ones in full."""
+    return f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
 
 
 def unit(name: str) -> str:

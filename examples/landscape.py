@@ -72,7 +72,7 @@ class Scene:
     truth: dict[str, Image]
 
 
-def make_scene(*, shape: tuple[int, int] = (200, 240), seed: int = 7) -> Scene:
+def make_scene(*, shape: tuple[int, int], seed: int = 7) -> Scene:
     """Draw the ground, give every pixel its traits, look at it with PROSAIL, and add errors."""
     rng = np.random.default_rng(seed)
     parcel, kind = lay_out(rng, shape)
