@@ -14,10 +14,12 @@
 Verhoef et al. 2007, 10.1109/TGRS.2007.895844; hot spot Kuusk 1985 with Bréon's factor 2/(ks + ko).
 
 Departures: J1 without a threshold (numerics.py); 1 - 2h is kept above a floor, so that leaves
-without absorption are the limit and have a gradient; the hot-spot integral by Gauss-Legendre panels.
+without absorption are the limit and have a gradient; the hot-spot integral by Gauss-Legendre
+quadrature.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -39,7 +41,7 @@ class Extinction(NamedTuple):
 
 
 class HotSpot(NamedTuple):
-    """Joint view of sun and sensor, [..., 1]: the integral over depth, and what reaches the soil."""
+    """Joint view of sun and sensor [..., 1]: integral over depth, share that reaches the soil."""
 
     integral: Tensor
     tsstoo: Tensor
@@ -59,7 +61,9 @@ class Canopy(NamedTuple):
     to_soil: Tensor
 
 
-def extinction(*, tts: Tensor, tto: Tensor, psi: Tensor, angles: Tensor, shares: Tensor) -> Extinction:
+def extinction(
+    *, tts: Tensor, tto: Tensor, psi: Tensor, angles: Tensor, shares: Tensor
+) -> Extinction:
     """Extinction and scattering of a canopy with given leaf inclinations.
 
     Parameters
@@ -98,7 +102,7 @@ def extinction(*, tts: Tensor, tto: Tensor, psi: Tensor, angles: Tensor, shares:
 
 
 def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Interception function, transition angle β and amplitude, from c = cos·cos and s = sin·sin."""
+    """Interception, transition angle β and amplitude, from c = cos·cos and s = sin·sin."""
     ratio = -c / torch.where(s > 1e-6, s, 1.0)
     crosses = (s > 1e-6) & (ratio > -1.0)
     beta = torch.where(crosses, safe_acos(torch.where(crosses, ratio, 0.0)), math.pi)
@@ -106,11 +110,22 @@ def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return chi, beta, torch.where(crosses, s, c)
 
 
-def hot_spot(*, tts, tto, psi, hspot, lai, ks, ko, integrate) -> HotSpot:
-    """The hot-spot integral for angles [degree], leaf size ratio `hspot` and leaf area index, all [..., 1].
+def hot_spot(
+    *, tts: Tensor, tto: Tensor, psi: Tensor, hspot: Tensor, lai: Tensor, ks: Tensor, ko: Tensor,
+    integrate: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> HotSpot:  # fmt: skip
+    """The joint view of sun and sensor into a canopy.
 
-    `integrate(alpha, b, c)` is one of the quadratures of numerics.py. Where `hspot` is 0 it is taken
-    as 1e-9, the limit without hot spot to nine digits.
+    Parameters
+    ----------
+    tts, tto, psi : Tensor [..., 1]
+        Sun zenith, view zenith, relative azimuth [degree].
+    hspot : Tensor [..., 1]
+        Leaf size over canopy height, ≥ 0; 0 is taken as 1e-9.
+    lai, ks, ko : Tensor [..., 1]
+        Leaf area index and the extinctions.
+    integrate : callable
+        (alpha, b, c) -> integral, one of the quadratures of numerics.py.
     """
     tan_s, tan_o = (tts * _RADIAN).tan(), (tto * _RADIAN).tan()
     half = (psi * (0.5 * _RADIAN)).sin()
@@ -166,14 +181,14 @@ def foursail(
     rsos = (sob * reflectance + sof * transmittance) * (lai * hot.integral)
 
     up = soil / (1.0 - soil * rdd)
-    to_soil = (tss + tsd) / (1.0 - soil * rdd)
+    rsodt = (tss + tsd) * tdo + (tsd + tss * soil * rdd) * too
     return Canopy(
-        rso=rsos + rsod + hot.tsstoo * soil + ((tss + tsd) * tdo + (tsd + tss * soil * rdd) * too) * up,
+        rso=rsos + rsod + hot.tsstoo * soil + rsodt * up,
         rdo=rdo + tdd * (tdo + too) * up,
         rsd=rsd + (tsd + tss) * tdd * up,
         rdd=rdd + tdd * tdd * up,
-        to_soil=to_soil,
-    )  # fmt: skip
+        to_soil=(tss + tsd) / (1.0 - soil * rdd),
+    )
 
 
 def _j1(k: Tensor, m: Tensor, lai: Tensor, beam: Tensor, e: Tensor) -> Tensor:

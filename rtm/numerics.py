@@ -5,8 +5,9 @@
     J1(k, m) = ∫₀^L e^{-ky} e^{-m(L-y)} dy       = L·max(e^{-kL}, e^{-mL})·f(|k - m|·L)
     J2(k, m) = ∫₀^L e^{-(k+m)y} dy               = (1 - e^{-(k+m)L}) / (k + m)
 
-E₁ is its power series below 1 (Abramowitz & Stegun 5.1.11) and e^{-k}/k·P(1/k)/Q(1/k) above; P and Q
-are least-squares fits made with 60 digits, relative error 4e-16 (degree 9) and 2e-8 (degree 4).
+E₁ is its power series below 1 (Abramowitz & Stegun 5.1.11) and e^{-k}/k·P(1/k)/Q(1/k) above; P
+and Q are least-squares fits made with 60 digits, relative error 4e-16 (degree 9) and 2e-8
+(degree 4).
 """
 
 import math
@@ -140,7 +141,7 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 
 def safe_acos(x: Tensor) -> Tensor:
-    """acos x, and a constant (gradient 0) outside (-1, 1)."""
+    """Acos x, and a constant (gradient 0) outside (-1, 1)."""
     inside = x.abs() < 1.0
     edge = torch.where(x > 0.0, 0.0, math.pi)
     return torch.where(inside, torch.where(inside, x, 0.0).acos(), edge)
@@ -149,20 +150,22 @@ def safe_acos(x: Tensor) -> Tensor:
 def hot_spot_exact(alpha: Tensor, b: Tensor, c: Tensor, rule: Tensor) -> Tensor:
     """∫₀¹ exp(-b·x + c·(1 - e^{-αx})/α) dx.
 
-    Gauss-Legendre panels, equal in u, under x = (e^{λu} - 1)/κ with κ = e^λ - 1 = max(α, b, 1), so that
-    they are graded towards x = 0, where the integrand changes within 1/κ. The map is no variable.
+    Gauss-Legendre in u under x = (e^{λu} - 1)/κ with κ = e^λ - 1 = max(b, min(α, 10⁴), 1), which
+    grades the nodes towards x = 0, where the integrand changes within 1/κ; a larger α changes it
+    by no more than c/α² there. The map itself is no variable. With `gauss_rule(32)` the error is
+    below 2e-10 for α up to 10¹², with 20 nodes below 1e-6.
 
     Parameters
     ----------
     alpha, b, c : Tensor [...]
         α ≥ 0, b ≥ 0, 0 ≤ c ≤ b.
     rule : Tensor [2, node]
-        Nodes and weights on (0, 1), from `gauss_panels`.
+        Nodes and weights on (0, 1).
     """
-    kappa = torch.maximum(alpha, b).clamp(min=1.0).detach().unsqueeze(-1)
+    kappa = torch.maximum(b, alpha.clamp(max=1e4)).clamp(min=1.0).detach().unsqueeze(-1)
     grow = torch.log1p(kappa) * rule[0]
     x = torch.expm1(grow) / kappa
-    weight = rule[1] * grow.exp() * torch.log1p(kappa) / kappa
+    weight = rule[1] * (x + 1.0 / kappa) * torch.log1p(kappa)
     y = x * (c.unsqueeze(-1) * expm1c(alpha.unsqueeze(-1) * x) - b.unsqueeze(-1))
     return (weight * y.exp()).sum(-1)
 
@@ -178,10 +181,7 @@ def hot_spot_classic(alpha: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return (x.diff(dim=-1) * y[..., :-1].exp() * expm1c(fall)).sum(-1)
 
 
-def gauss_panels(panels: int, nodes: int) -> Tensor:
-    """Composite Gauss-Legendre rule on (0, 1): [2, panel·node] of nodes and weights, float64."""
+def gauss_rule(nodes: int) -> Tensor:
+    """Gauss-Legendre rule on (0, 1): [2, node] of nodes and weights, float64."""
     x, w = np.polynomial.legendre.leggauss(nodes)
-    left = np.arange(panels)[:, None]
-    x = (left + (x + 1.0) / 2.0) / panels
-    w = np.broadcast_to(w / 2.0 / panels, x.shape)
-    return torch.from_numpy(np.stack([x.ravel(), w.ravel()]))
+    return torch.from_numpy(np.stack([(x + 1.0) / 2.0, w / 2.0]))

@@ -1,5 +1,6 @@
-"""What each number of the model is called, its unit, its bounds, and where it stands in a tensor."""
+"""What each number is called, its unit, its bounds, and where it stands in a tensor."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -172,3 +173,51 @@ def canonical(name: str, tables: Mapping[str, Parameter]) -> str | None:
         if wanted == parameter.name or wanted in parameter.aliases:
             return parameter.name
     return None
+
+
+_DOMAIN = {
+    "n_leaf": (1.0, math.inf), "ala": (0.0, 90.0), "psoil": (0.0, 1.0), "cv": (0.0, 1.0),
+    "tts": (0.0, 90.0), "tto": (0.0, 90.0), "psi": (-math.inf, math.inf),
+}  # fmt: skip
+
+
+def outside(name: str, value: Tensor) -> Tensor:
+    """Where a value has no physical meaning (bool, same shape): beyond `physical`, or not finite.
+
+    >>> outside("tts", torch.tensor([30.0, 90.0]))
+    tensor([False,  True])
+    """
+    low, high = physical(name)
+    bad = ~value.isfinite() | (value < low) | (value > high)
+    if name in ("tts", "tto"):
+        bad = bad | (value >= high)
+    return bad | (value <= low) if name == "cv" else bad
+
+
+def physical(name: str) -> tuple[float, float]:
+    """Least and largest value with a physical meaning; amounts are ≥ 0, zeniths below 90 degree.
+
+    These are wider than the bounds of the tables, which say what the models are made for.
+    """
+    return _DOMAIN.get(name, (-math.inf if name.startswith("soil_") else 0.0, math.inf))
+
+
+def expected(name: str) -> str:
+    """The physical domain of a parameter, in words.
+
+    >>> expected("tts"), expected("cab")
+    ('at least 0 and below 90', 'at least 0')
+    """
+    low, high = physical(name)
+    above = "above" if name == "cv" else "at least"
+    below = "below" if name in ("tts", "tto") else "at most"
+    words = [f"{above} {low:g}"] * math.isfinite(low) + [f"{below} {high:g}"] * math.isfinite(high)
+    return " and ".join(words) or "a finite number"
+
+
+def check(name: str, value: Tensor) -> None:
+    """ValueError in words where any value has no physical meaning."""
+    bad = outside(name, value)
+    if bad.any():
+        wrong = value[bad][0].item()
+        raise ValueError(f"{name}: expected {expected(name)}, got {wrong:g}")

@@ -1,9 +1,8 @@
 """PROSAIL: a leaf, a soil and a canopy of such leaves over it, seen by a sensor.
 
-    theta[..., parameter], angles[..., (tts, tto, psi)] ─▶ leaf, soil ─▶ 4SAIL ─▶ [..., wavelength | band]
+theta[..., parameter], angles[..., (tts, tto, psi)] ─▶ leaf, soil ─▶ 4SAIL ─▶ [..., band]
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from rtm import products as product
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.lidf import campbell, class_edges
-from rtm.numerics import gauss_panels, hot_spot_classic, hot_spot_exact
-from rtm.parameters import GEOMETRY, TRAITS, ParameterSpace
+from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
+from rtm.parameters import GEOMETRY, TRAITS, ParameterSpace, check
 from rtm.prospect import plate_constants, prospect
 from rtm.sensor import Sensor, load_sensor
 from rtm.soil import DryWetSoil, SpectralSoil
@@ -62,7 +61,7 @@ class Prosail(nn.Module):
     soil : SpectralSoil, optional
         Else the dry/wet mixture with `psoil` and `rsoil`.
     crowns : bool
-        Adds the parameter `cv`: a share cv of the ground bears a canopy of lai/cv, the rest is soil.
+        Adds `cv`: a share cv of the ground bears a canopy of lai/cv, the rest is bare soil.
     hotspot : {"exact", "classic"}
         "classic" repeats the 20 steps of the older codes.
     products : bool
@@ -70,8 +69,8 @@ class Prosail(nn.Module):
 
     Notes
     -----
-    theta and angles decide dtype and device of the result, after `module.to(device)`; constants are
-    computed in float64 and cast once. Nothing is checked here but shapes: see `prosail`.
+    theta decides the dtype, the module (`module.to(device)`) the device. Constants are computed in
+    float64 and cast to theta's dtype. Only shapes are checked here; `prosail` checks values.
 
     Examples
     --------
@@ -119,7 +118,7 @@ class Prosail(nn.Module):
             "_wavelength": wavelength, "_at": at, "_absorption": absorption,
             "_plate": plate_constants(index), "_shapes": self.soil.shapes(grid),
             "_edges": cosines, "_angles": torch.stack([middle.cos(), middle.sin()]),
-            "_rule": gauss_panels(4, 8),
+            "_rule": gauss_rule(32), "_short_rule": gauss_rule(20),
             "_weights": None if self.sensor is None else self.sensor.weights.T.contiguous(),
         }  # fmt: skip
         for name, value in constants.items():
@@ -164,7 +163,8 @@ class Prosail(nn.Module):
         return theta[..., start : start + len(self.soil.parameters)]
 
     def _canopy(self, theta, p, angles, soil, lai, shares) -> Canopy:
-        contents = theta[..., 1 : 1 + len(LEAF_CONTENTS[self.leaf])]
+        start = self.space.index(LEAF_CONTENTS[self.leaf][0])
+        contents = theta[..., start : start + len(LEAF_CONTENTS[self.leaf])]
         depth = contents @ self._absorption.to(theta.dtype)
         leaf = prospect(depth=depth, n_leaf=p["n_leaf"], plate=self._plate.to(theta.dtype))
         tts, tto, psi = angles.unsqueeze(-1).unbind(-2)
@@ -184,10 +184,12 @@ class Prosail(nn.Module):
     def _integrate(self, alpha: Tensor, b: Tensor, c: Tensor) -> Tensor:
         if self.classic:
             return hot_spot_classic(alpha, b, c)
-        return hot_spot_exact(alpha, b, c, self._rule.to(alpha.dtype))
+        rule = self._rule if alpha.dtype == torch.float64 else self._short_rule
+        return hot_spot_exact(alpha, b, c, rule.to(alpha.dtype))
 
     def _fapar(self, canopy: Canopy, soil: Tensor) -> Tensor:
-        rsd, to_soil, soil = (x.index_select(-1, self._at) for x in (canopy.rsd, canopy.to_soil, soil))
+        spectra = (canopy.rsd, canopy.to_soil, soil)
+        rsd, to_soil, soil = (spectrum.index_select(-1, self._at) for spectrum in spectra)
         return product.fapar(product.absorbed(rsd, to_soil, soil), self._par.to(rsd.dtype))
 
     def _result(self, canopy, soil, share, fapar, fcover) -> CanopyReflectance:
@@ -254,26 +256,9 @@ def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) ->
             raise ValueError(f"parameter: expected one of {', '.join(names)}, got {name!r}")
         check(name, torch.as_tensor(value))
     space = ParameterSpace((*model.space.parameters, *GEOMETRY.values()))
-    both = space.stack(**{k: torch.as_tensor(v) if not isinstance(v, float | int) else v for k, v in values.items()})
-    theta, angles = both[..., :-3], both[..., -3:]
-    return model.to(both.device)(theta, angles)
+    both = space.stack(**{name: _number(value) for name, value in values.items()})
+    return model.to(both.device)(both[..., :-3], both[..., -3:])
 
 
-def domain(name: str) -> tuple[float, float]:
-    """Least and largest value with a physical meaning (the largest one excluded for zeniths)."""
-    least = {"n_leaf": 1.0, "psi": -math.inf}.get(name, 0.0)
-    if name.startswith("soil_"):
-        least = -math.inf
-    return least, {"tts": 90.0, "tto": 90.0, "ala": 90.0, "psoil": 1.0, "cv": 1.0}.get(name, math.inf)
-
-
-def check(name: str, value: Tensor) -> None:
-    """ValueError in words where a value has no physical meaning."""
-    low, high = domain(name)
-    above = value >= high if name in ("tts", "tto") else value > high
-    bad = ~value.isfinite() | (value < low) | above
-    if name == "cv":
-        bad = bad | (value <= 0.0)
-    if bad.any():
-        wrong = value[bad].reshape(-1)[0].item() if value.ndim else value.item()
-        raise ValueError(f"{name}: expected a number in [{low:g}, {high:g}], got {wrong:g}")
+def _number(value) -> Tensor | float:
+    return float(value) if isinstance(value, float | int) else torch.as_tensor(value)

@@ -9,11 +9,12 @@
     1/a    = 2r / (1 + r² - t² + D),  1/b = 2t / (1 - r² + t² + D)      (Stokes 1862)
     R      = (1 - e²)/a / (1 - e²/a²),  T = e(1 - 1/a²) / (1 - e²/a²),  e = b^{-(N-1)}
 
-Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017, 10.1016/j.rse.2017.03.004.
+Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017,
+10.1016/j.rse.2017.03.004.
 
 Departures: the absorptance 1 - r - t = t₉₀(1-τ)/(1 - r₂₁τ) is written out and not left to a
-difference, and 1 - τ is kept above a floor, so that the leaf without absorber is the limit and has a
-gradient.
+difference, and 1 - τ is kept above a floor, so that the leaf without absorber is the limit and
+has a gradient.
 """
 
 from typing import NamedTuple

@@ -3,12 +3,11 @@
 Response functions: ESA, Sentinel-2 Spectral Response Functions, COPE-GSEG-EOPG-TN-15-0007.
 
 Reduced quadrature: the weights of a band are replaced by few non-negative ones on a subset of its
-wavelengths, chosen such that the band values of given model spectra stay as they are. Model spectra are
-smooth and span few dimensions, so a handful of wavelengths a band is enough.
+wavelengths, chosen such that the band values of given model spectra stay as they are. Model
+spectra are smooth and span few dimensions, so a handful of wavelengths a band is enough.
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import torch
@@ -47,10 +46,10 @@ class Sensor:
     fwhm: Tensor
 
     @classmethod
-    def from_responses(cls, name: str, wavelength, responses: dict) -> Self:
+    def from_responses(cls, name: str, wavelength, responses: dict) -> "Sensor":
         """A sensor from response functions {band: values[wavelength]} on a rising 1-D grid [nm].
 
-        A band is the plain mean under its response, so the grid is regular wherever a band is not 0.
+        A band is the plain mean under its response: the grid is regular wherever it is not 0.
 
         Raises
         ------
@@ -73,7 +72,7 @@ class Sensor:
         at = torch.from_numpy(grid.copy())
         return cls(name, tuple(responses), at, weights, torch.tensor(center), torch.tensor(width))
 
-    def select(self, bands: tuple[str, ...] | list[str]) -> Self:
+    def select(self, bands: tuple[str, ...] | list[str]) -> "Sensor":
         """The same sensor with these bands in this order, on the wavelengths they need."""
         missing = [band for band in bands if band not in self.bands]
         if missing:
@@ -97,7 +96,7 @@ class Sensor:
             )
         return spectrum @ self.weights.to(spectrum).T
 
-    def reduce(self, spectra: Tensor, tolerance: float = 1e-4) -> Self:
+    def reduce(self, spectra: Tensor, tolerance: float = 1e-4) -> "Sensor":
         """The same bands on few wavelengths, exact to `tolerance` on the given spectra.
 
         Parameters

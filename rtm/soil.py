@@ -1,7 +1,5 @@
 """Soil reflectance: a dry and a wet soil, or a mean and a few shapes."""
 
-from typing import Self
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -83,7 +81,7 @@ class SpectralSoil:
         self.parameters = (*shapes, TRAITS["rsoil"])
 
     @classmethod
-    def from_spectra(cls, wavelength, spectra, components: int) -> Self:
+    def from_spectra(cls, wavelength, spectra, components: int) -> "SpectralSoil":
         """Mean and principal components of measured spectra[soil, wavelength].
 
         A coefficient of 1 is one standard deviation along its component.
