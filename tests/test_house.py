@@ -115,6 +115,14 @@ def test_every_direct_requirement_is_pinned():
     assert not {canonical(name) for names in groups for name in names} - set(pinned())
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_library_that_is_imported_is_declared(package):
+    """By the name of the import, which for our requirements is that of the distribution."""
+    used = set().union(*(imports_of(code_of(path)) for path in (ROOT / package).rglob("*.py")))
+    foreign = used - set(sys.stdlib_module_names) - set(PACKAGES) - {""}
+    assert not foreign - {name.split(">")[0] for name in PROJECT["dependencies"]}
+
+
 def test_torch_is_a_range_for_users_and_a_pin_for_tests():
     assert "torch>=2.10" in PROJECT["dependencies"]
     assert pinned()["torch"] == "2.13.0"
