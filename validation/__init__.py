@@ -1,6 +1,10 @@
 """Evidence: retrieved traits against what was measured in the field."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from validation.report import Report, evaluate
 
 _HOME = {"evaluate": "validation.report", "Report": "validation.report"}
 

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from validation.comparison import GCOS, GCOS_FLOOR, as_baseline
 from validation.tables import shown
@@ -69,14 +70,14 @@ def plain(text: str, *, longest: int = 40) -> str:
 def scatter(metrics: dict, pairs: pd.DataFrame) -> Figure:
     """Estimate against measurement, a panel for the estimates and one for every baseline."""
     methods = _methods(metrics, pairs)
-    limit = _limit(*(rows for _, rows, _ in methods))
-    figure = _figure(0.8 + 4.0 * len(methods), 6.0)
+    limits = _limits(*(rows for _, rows, _ in methods))
+    figure = _figure(0.8 + 4.0 * len(methods), 5.7)
     panels = figure.subplots(1, len(methods), squeeze=False, sharex=True, sharey=True)[0]
     looks = _looks(pairs["site"])
     for axes, (name, rows, scores) in zip(panels, methods, strict=True):
-        _ground(axes, limit, trait=metrics["trait"])
+        _ground(axes, limits, trait=metrics["trait"])
         if len(rows) > DENSE:
-            _density(axes, rows, limit)
+            _density(axes, rows, limits)
         else:
             _points(axes, rows, looks)
         axes.set_title(plain(name))
@@ -94,10 +95,12 @@ def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
     down = math.ceil(len(names) / across)
     figure = _figure(0.8 + 2.7 * across, 1.4 + 2.9 * down)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    looks, limit = _looks(pairs["site"]), _limit(pairs)
+    looks, limits = _looks(pairs["site"]), _limits(pairs)
+    if len(looks) > len(COLOURS):
+        looks |= dict.fromkeys(looks, (COLOURS[0], MARKERS[0]))
     for axes, name in zip(panels.flat, names, strict=False):
         rows = pairs[pairs["site"] == name]
-        _ground(axes, limit, trait=metrics["trait"])
+        _ground(axes, limits, trait=metrics["trait"])
         for baseline in list(metrics["baselines"])[:1]:
             other = as_baseline(rows, baseline)
             axes.plot(other["measured"], other["estimate"], "x", c="0.45", ms=3.5, mew=0.7)
@@ -120,7 +123,7 @@ def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
         axes.set_xlabel(f"measured {_label(metrics)}")
     for axes in panels[:, 0]:
         axes.set_ylabel(f"retrieved {_label(metrics)}")
-    _legend(figure, {}, metrics, baselines=True, spread=bool(pairs["measured_std"].notna().any()))
+    _legend(figure, {}, metrics, per_site=True, spread=bool(pairs["measured_std"].notna().any()))
     return figure
 
 
@@ -139,7 +142,7 @@ def coverage(metrics: dict) -> Figure:
         low, high = scores["coverage_95_ci95"]
         colour = "#000000" if place == 0 else COLOURS[0]
         axes.plot([low, high], [place, place], "-", c=colour, lw=1.4, solid_capstyle="butt")
-        axes.plot(scores["coverage_95"], place, "o", c=colour, ms=5.5)
+        axes.plot(scores["coverage_95"], place, "o", c=colour, ms=5.5, clip_on=False)
         text = f"{scores['coverage_95']:.1%}   n = {scores['n_interval']}"
         width = f"width {scores['width_95']:.2f}"
         axes.annotate(
@@ -149,6 +152,7 @@ def coverage(metrics: dict) -> Figure:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     lowest = min(scores["coverage_95_ci95"][0] for _, scores in rows)
     axes.set_xlim(max(0.0, math.floor(10 * min(lowest, 0.85)) / 10), 1.0)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:.0%}")
     symbol = plain(metrics["symbol"])
     axes.set_xlabel(
@@ -180,25 +184,26 @@ def _looks(site: pd.Series) -> dict[str, tuple[str, str]]:
     return looks | dict(zip(own, zip(COLOURS, MARKERS, strict=True), strict=False))
 
 
-def _limit(*tables: pd.DataFrame) -> float:
-    """Upper end of both axes: the largest value, and of the intervals what 99 % stay below."""
-    values = [t[c].max() for t in tables for c in ("measured", "estimate")]
-    ends = pd.concat([t["estimate_p975"] for t in tables]).dropna()
-    values += [ends.quantile(0.99)] if len(ends) else []
-    top = max((v for v in values if np.isfinite(v)), default=0.0)
-    return 1.04 * top if top > 0 else 1.0
+def _limits(*tables: pd.DataFrame) -> tuple[float, float]:
+    """Ends of both axes: every point is inside, and of the intervals what 99 % stay below."""
+    points = np.concatenate([t[["measured", "estimate"]].to_numpy().ravel() for t in tables])
+    ends = np.concatenate([t["estimate_p975"].dropna().to_numpy() for t in tables])
+    top = max(points.max(), np.quantile(ends, 0.99) if len(ends) else 0.0)
+    low = min(points.min(), 0.0)
+    span = top - low if top > low else 1.0
+    return low - 0.02 * span, low + 1.04 * span
 
 
-def _ground(axes: Axes, limit: float, *, trait: str) -> None:
+def _ground(axes: Axes, limits: tuple[float, float], *, trait: str) -> None:
     """1:1 line, the GCOS threshold for LAI, equal axes."""
-    axes.plot([0, limit], [0, limit], color="0.25", lw=0.9, zorder=1)
+    axes.plot(limits, limits, color="0.25", lw=0.9, zorder=2.5)
     if trait == "lai":
-        x = np.linspace(0, limit, 200)
+        x = np.linspace(0, limits[1], 200)
         half = np.maximum(GCOS["gcos_threshold_share"] * x, GCOS_FLOOR)
         axes.fill_between(x, x - half, x + half, color="0.9", lw=0, zorder=0)
-    axes.set_xlim(-0.02 * limit, limit)
-    axes.set_ylim(-0.02 * limit, limit)
-    axes.set_aspect("equal")
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
 
 
 def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
@@ -214,10 +219,10 @@ def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -
         axes.plot(group["measured"], group["estimate"], marker, zorder=3, **look)
 
 
-def _density(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
+def _density(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> None:
     """Number of pairs in hexagons, on a logarithmic scale."""
     drawn = axes.hexbin(
-        rows["measured"], rows["estimate"], gridsize=45, extent=(0, limit, 0, limit),
+        rows["measured"], rows["estimate"], gridsize=45, extent=(*limits, *limits),
         cmap="viridis", norm=LogNorm(), mincnt=1, lw=0.1, zorder=2,
     )  # fmt: skip
     axes.figure.colorbar(drawn, ax=axes, label="pairs", shrink=0.7)
@@ -239,7 +244,7 @@ def _corner(axes: Axes, scores: dict, *, size: float = 8) -> None:
 
 
 def _legend(
-    figure: Figure, looks: dict, metrics: dict, *, baselines: bool = False, spread: bool = False
+    figure: Figure, looks: dict, metrics: dict, *, per_site: bool = False, spread: bool = False
 ) -> None:
     """Sites, lines and bands, below the panels."""
     own = {s: look for s, look in looks.items() if look[1] != "."}
@@ -253,13 +258,13 @@ def _legend(
     if metrics["trait"] == "lai":
         label = "±20 %, ≥ 0.1 (GCOS-2022)"
         handles.append(Line2D([], [], color="0.9", lw=6, label=label))
-    if metrics["pooled"]["n_interval"]:
+    if metrics["pooled"]["n_interval"] and (looks or per_site):
         label = "95 % interval (dark: misses)"
         handles.append(Line2D([], [], color="0.5", lw=0.8, label=label))
     if spread:
         label = "± sd of the measurement"
         handles.append(Line2D([], [], marker="_", ls="", ms=14, color="0.6", label=label))
-    for name in list(metrics["baselines"])[:1] if baselines else []:
+    for name in list(metrics["baselines"])[:1] if per_site else []:
         handles.append(Line2D([], [], ls="", marker="x", color="0.45", ms=4, label=plain(name)))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() / 2.4))

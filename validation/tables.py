@@ -47,7 +47,7 @@ def summary(metrics: dict) -> str:
         *(f"- left out: {d['count']} × {why}" for why, d in metrics["dropped"].items()),
         *(f"- flagged: {count} × {_cell(flag)}" for flag, count in metrics["quality"].items()),
         "",
-        *_table(metrics),
+        *markdown(heads(), table_rows(metrics)),
         "",
         "Bias is estimate minus measurement; R² is 1 − SSE/SST; slope and intercept are least",
         "squares of estimate on measurement. All definitions: docs/validate.md of the package.",
@@ -79,11 +79,11 @@ def shown(value: float | int | None, form: str) -> str:
     return "–" if value is None or not math.isfinite(value) else form.format(value)
 
 
-def _table(metrics: dict) -> list[str]:
-    """The Markdown table of all scores."""
-    body = [[_cell(cell) for cell in row] for row in table_rows(metrics)]
-    rule = ["---", "---", *["---:"] * len(COLUMNS)]
-    return ["| " + " | ".join(row) + " |" for row in (heads(), rule, *body)]
+def markdown(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table: two columns of text, then numbers."""
+    rule = ["---", "---", *["---:"] * (len(head) - 2)]
+    body = [[_cell(cell) for cell in row] for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in (head, rule, *body)]
 
 
 def _cell(text: str) -> str:
