@@ -9,9 +9,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
-from importlib.metadata import EntryPoint
 from itertools import takewhile
-from typing import Annotated
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
@@ -34,7 +33,21 @@ Every command has its own help: physvae retrieve --help
 """
 
 
-def build(commands: Iterable[EntryPoint]) -> typer.Typer:
+@runtime_checkable
+class Registered(Protocol):
+    """An entry point: a name, and how to get at what it stands for."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the sub-command."""
+        ...
+
+    def load(self) -> Any:
+        """Import and return the function, or the application, behind the name."""
+        ...
+
+
+def build(commands: Iterable[Registered]) -> typer.Typer:
     """Put the registered commands under one application; one that cannot be loaded says so."""
     app = typer.Typer(
         help=HELP,
@@ -48,7 +61,7 @@ def build(commands: Iterable[EntryPoint]) -> typer.Typer:
     return app
 
 
-def run(arguments: Sequence[str], commands: Iterable[EntryPoint] | None = None) -> int:
+def run(arguments: Sequence[str], commands: Iterable[Registered] | None = None) -> int:
     """Run one command line, by default with the registered commands; return its exit code."""
     app = build(list(metadata.entry_points(group=GROUP)) if commands is None else commands)
     try:
@@ -86,7 +99,7 @@ def _options(version: Version = False, debug: Debug = False) -> None:
     """Hold the options that stand before the command."""
 
 
-def _register(app: typer.Typer, point: EntryPoint) -> None:
+def _register(app: typer.Typer, point: Registered) -> None:
     try:
         command = point.load()
     except Exception as error:
