@@ -3,8 +3,8 @@
     python benchmarks/field.py [FIELD.csv] [NET.json ...]
 
 Without arguments: field/field_dev.csv and sl2p/*_LAI.json in the folder PHYSVAE_DATA, else
-../shared/data. The rows of that table steer the calibration of the shipped model, so its figures
-there describe the model and are no independent proof; the baselines have never seen them.
+../shared/data. The model's card says which rows of that table steered its making; figures on those
+describe the model and prove nothing. The networks of SNAP have never seen them.
 """
 
 import os
