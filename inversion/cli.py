@@ -75,7 +75,7 @@ def retrieve(
     For example: physvae retrieve field.csv -o estimates.csv
     """
     from inversion.readers import Declaration
-    from inversion.run import retrieve_file
+    from inversion.run import notes_on_stderr, retrieve_file
 
     declaration = Declaration(
         bands=None if bands is None else _names(bands),
@@ -89,15 +89,16 @@ def retrieve(
         keep_classes=_classes(keep_classes),
         check_radiometry=radiometry_check,
     )
-    lines = retrieve_file(
-        source,
-        output,
-        model=model,
-        variables=_names(variables),
-        device=device,
-        declaration=declaration,
-        chunk=chunk,
-    )
+    with notes_on_stderr():
+        lines = retrieve_file(
+            source,
+            output,
+            model=model,
+            variables=_names(variables),
+            device=device,
+            declaration=declaration,
+            chunk=chunk,
+        )
     typer.echo("\n".join(lines))
 
 

@@ -146,11 +146,10 @@ def _numpy_block(
     angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]], axis=-1)
     scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]
     masked = scene_mask(scene[0], keep_classes) if scene else None
-    return tuple(
-        retrieve_block(
-            loaded, reflectance, angles, variables=variables, masked=masked, batch=batch
-        )
+    block = retrieve_block(
+        loaded, reflectance, angles, variables=variables, masked=masked, batch=batch
     )
+    return block.estimates, block.quality
 
 
 def _described(
@@ -176,7 +175,7 @@ def _described(
     grid = reflectance.encoding.get("grid_mapping", reflectance.attrs.get("grid_mapping"))
     if grid in result.coords:
         for name in result.data_vars:
-            result[name].encoding["grid_mapping"] = grid
+            result[name].attrs["grid_mapping"] = grid
     result.attrs = {
         "Conventions": "CF-1.11",
         "title": "Vegetation traits estimated by PhysVAE",

@@ -9,6 +9,7 @@ from enum import IntFlag
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt16
+from numpy.typing import ArrayLike
 
 SUN_ZENITH_MAX = 75.0
 """Largest sun zenith [degree] that passes without a flag; beyond it a plane-parallel canopy and
@@ -149,7 +150,7 @@ def clip_near(
     return np.where(near, np.clip(value, low, high), value)
 
 
-def combine(flags: Mapping[Quality, Bool[np.ndarray, " pixel"]]) -> UInt16[np.ndarray, " pixel"]:
+def combine(flags: Mapping[Quality, ArrayLike]) -> UInt16[np.ndarray, " pixel"]:
     """Put the bits that hold together into one number a pixel."""
     shape = np.broadcast_shapes(*(np.shape(holds) for holds in flags.values()))
     bits = np.zeros(shape, dtype=np.uint16)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from physvae.errors import InputError, UsageError
 
@@ -132,5 +133,6 @@ def _offset_forgotten(
     )
 
 
-def _share(holds: Bool[np.ndarray, " pixel"]) -> float:
-    return float(holds.mean()) if holds.size else 0.0
+def _share(holds: ArrayLike) -> float:
+    held = np.asarray(holds, dtype=bool)
+    return float(held.mean()) if held.size else 0.0

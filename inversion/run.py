@@ -1,5 +1,6 @@
 """From an input file to an output file: picks the reader and the writer, counts, tells."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,6 +86,19 @@ def _table(
 def command_line() -> str:
     """Return the command as it was called, without the path of the program."""
     return " ".join(["physvae", *sys.argv[1:]])
+
+
+@contextmanager
+def notes_on_stderr() -> Iterator[None]:
+    """Show what the package notes while it works, a line each, on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    logger = logging.getLogger("inversion")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

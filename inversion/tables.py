@@ -82,7 +82,7 @@ def retrieve_table(
     block = retrieve_block(loaded, reflectance, angles, variables=wanted, batch=batch)
     estimates = pd.DataFrame(block.estimates, index=frame.index, columns=estimate_names(wanted))
     estimates["quality"] = block.quality
-    return pd.concat([_set_aside(frame, estimates.columns), estimates], axis=1)
+    return pd.concat([_set_aside(frame, list(estimates.columns)), estimates], axis=1)
 
 
 def _set_aside(frame: pd.DataFrame, taken: Sequence[str]) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def _band_columns(frame: pd.DataFrame, bands: Sequence[str], source: str) -> dic
     columns: dict[str, Any] = {}
     for name in frame.columns:
         band = band_id(str(name), bands)
-        if band not in bands:
+        if band is None or band not in bands:
             continue
         if band in columns:
             raise InputError(

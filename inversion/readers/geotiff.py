@@ -17,8 +17,8 @@ import numpy as np
 import rasterio
 import xarray as xr
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioIOError
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
 from inversion.geometry import COLUMNS
 from inversion.kernel import scene_mask
@@ -90,7 +90,7 @@ def _open(path: Path) -> Iterator[Any]:
             rasterio.open(path, driver="GTiff") as source,
         ):
             yield source
-    except rasterio.errors.RasterioIOError as error:
+    except RasterioIOError as error:
         raise InputError(f"{path}: expected a readable GeoTIFF, found: {error}") from error
 
 
@@ -236,12 +236,11 @@ def _georeferenced(dataset: xr.Dataset, source: Any) -> xr.Dataset:
 
 def _block(*, layout: Layout, numbers: tuple[int, ...], block_info: Any = None) -> np.ndarray:
     """Read one block: reflectance, angles, scene class, each with its own idea of no data."""
-    (_, (top, bottom), (left, right)) = block_info[None]["array-location"]
-    window = Window(left, top, right - left, bottom - top)
+    (_, rows, columns) = block_info[None]["array-location"]
     with _open(Path(layout.path)) as source:
         try:
-            stored = source.read(list(numbers), window=window)
-        except rasterio.errors.RasterioIOError as error:
+            stored = source.read(list(numbers), window=(rows, columns))
+        except RasterioIOError as error:
             raise InputError(f"{layout.path}: a block cannot be read, {error}") from error
         tags = [source.nodatavals[number - 1] for number in numbers]
     block = np.empty(stored.shape, np.float32)
@@ -286,7 +285,7 @@ def _scene_file(path: Path, dataset: xr.Dataset) -> xr.DataArray:
             classes = warped.read(1)
     if not classes.any():
         raise InputError(f"{path}: expected scene classes over the image, found none there")
-    chunks = dict(zip(("y", "x"), reflectance.chunks[1:], strict=True))
+    chunks = {axis: reflectance.chunksizes[axis] for axis in ("y", "x")}
     return xr.DataArray(classes, dims=("y", "x")).chunk(chunks)
 
 

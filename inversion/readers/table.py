@@ -5,7 +5,6 @@ through untouched: ``007`` stays ``007``. `inversion.tables` turns what it needs
 """
 
 import csv
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -44,14 +43,18 @@ def _read_csv(path: Path) -> pd.DataFrame:
     with path.open(encoding=encoding, newline="") as file:
         first = next((line for line in file if line.strip()), "")
     separator = max(_SEPARATORS, key=first.count)
-    header = next(csv.reader([first], delimiter=separator))
-    _check_header(path, header)
-    frame = _parse_csv(path, encoding, separator)
-    short = frame.isna().any(axis=1)
-    if short.any():
-        row = int(short.to_numpy().argmax())
-        found = int(frame.iloc[row].notna().sum())
-        raise InputError(f"{path}: expected {len(header)} cells in row {row + 1}, found {found}")
+    _check_cells(path, encoding, separator)
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding=encoding,
+        )
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: expected a CSV table, found: {error}") from error
     return frame if separator == "," else _with_points(frame)
 
 
@@ -66,31 +69,24 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    names = [name.strip() for name in header]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: expected every column once, found twice: {listing(twice)}")
-
-
-def _parse_csv(path: Path, encoding: str, separator: str) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                encoding=encoding,
-            )
-    except pd.errors.ParserWarning as error:
-        sentence = "expected as many cells in every row as in the header, found more"
-        raise InputError(f"{path}: {sentence}") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        found = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise InputError(f"{path}: expected a CSV table, found: {found}") from error
+def _check_cells(path: Path, encoding: str, separator: str) -> None:
+    """Refuse a column that is there twice and a row that is longer or shorter than the header."""
+    with path.open(encoding=encoding, newline="") as file:
+        rows = (cells for cells in csv.reader(file, delimiter=separator) if cells)
+        try:
+            header = [name.strip() for name in next(rows)]
+            twice = sorted({name for name in header if header.count(name) > 1})
+            if twice:
+                found = listing(twice)
+                raise InputError(f"{path}: expected every column once, found twice: {found}")
+            for number, cells in enumerate(rows, start=1):
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{path}: expected {len(header)} cells in row {number}, as many as in the"
+                        f" header, found {len(cells)}"
+                    )
+        except csv.Error as error:
+            raise InputError(f"{path}: expected a CSV table, found: {error}") from error
 
 
 def _with_points(frame: pd.DataFrame) -> pd.DataFrame:

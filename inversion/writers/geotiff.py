@@ -16,7 +16,6 @@ import rasterio
 import xarray as xr
 from rasterio.enums import Resampling
 from rasterio.shutil import copy
-from rasterio.windows import Window
 
 BLOCK = 512
 COMPRESSION = {"compress": "zstd", "zstd_level": 9, "num_threads": "all_cpus"}
@@ -90,8 +89,8 @@ class _Layer:
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         values = np.stack([rows[name].to_numpy() for name in self._names])
-        window = Window(0, top, values.shape[2], values.shape[1])
-        self._file.write(values, window=window)
+        height, width = values.shape[1:]
+        self._file.write(values, window=((top, top + height), (0, width)))
 
     def close(self, *, complete: bool) -> None:
         try:

@@ -7,7 +7,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-CHUNK = 512
+from inversion.writers.layout import block_side
 
 
 def files(output: Path) -> tuple[Path, ...]:
@@ -40,7 +40,7 @@ class Sink:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
-    chunks = tuple(min(CHUNK, dataset.sizes[axis]) for axis in ("y", "x"))
+    chunks = tuple(block_side(dataset, axis) for axis in ("y", "x"))
     encoding = {}
     for name, variable in dataset.data_vars.items():
         filling = np.float32(np.nan) if variable.dtype.kind == "f" else None

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-CHUNK = 512
+from inversion.writers.layout import block_side
 
 
 def files(output: Path) -> tuple[Path, ...]:
@@ -43,7 +43,7 @@ class Sink:
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
-    chunks = tuple(min(CHUNK, dataset.sizes[axis]) for axis in ("y", "x"))
+    chunks = tuple(block_side(dataset, axis) for axis in ("y", "x"))
     return {
         str(name): {"chunks": chunks} | ({"_FillValue": np.nan} if v.dtype.kind == "f" else {})
         for name, v in dataset.data_vars.items()

@@ -1,10 +1,14 @@
 """A stand-in with the model's interface: the shells are tested without what a model has learnt."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import pytest
+import rasterio
 import torch
+from rasterio.transform import from_origin
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 
@@ -76,6 +80,42 @@ class StandIn:
 
 
 @pytest.fixture
+def geotiff(tmp_path: Path) -> Callable[..., Path]:
+    """Write a GeoTIFF of given layers ({description: values[y, x]}) as any software would."""
+
+    def write(layers: dict[str, np.ndarray], name: str = "image.tif", **profile) -> Path:
+        values = np.stack(list(layers.values()))
+        path = tmp_path / name
+        scale, offset = profile.pop("scale", None), profile.pop("offset", 0.0)
+        grid = {"crs": "EPSG:32632", "transform": from_origin(465000, 5250000, 10, 10)}
+        grid |= {"driver": "GTiff", "dtype": values.dtype.name, "count": len(values)}
+        grid |= {"height": values.shape[1], "width": values.shape[2]}
+        with rasterio.open(path, "w", **(grid | profile)) as file:
+            file.write(values)
+            file.descriptions = list(layers)
+            if scale is not None:
+                file.scales, file.offsets = [scale] * len(values), [offset] * len(values)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def meadow() -> Callable[..., dict[str, np.ndarray]]:
+    """Layers of a green scene, reflectance 0-1, a little different from pixel to pixel."""
+    spectrum = (0.03, 0.05, 0.03, 0.10, 0.30, 0.36, 0.38, 0.40, 0.20, 0.10)
+
+    def layers(height: int = 6, width: int = 8) -> dict[str, np.ndarray]:
+        shade = 1 + 0.1 * np.sin(np.arange(height * width)).reshape(height, width)
+        return {
+            band: (value * shade).astype(np.float32)
+            for band, value in zip(BANDS, spectrum, strict=True)
+        }
+
+    return layers
+
+
+@pytest.fixture
 def stand_in() -> StandIn:
     return StandIn()
 
@@ -87,6 +127,6 @@ def shipped(monkeypatch, stand_in) -> Iterator[StandIn]:
     from inversion import kernel
 
     kernel._load.cache_clear()
-    monkeypatch.setattr(physvae, "load", lambda path, device="cpu": stand_in, raising=False)
+    monkeypatch.setitem(vars(physvae), "load", lambda path, device="cpu": stand_in)
     yield stand_in
     kernel._load.cache_clear()

@@ -1,0 +1,143 @@
+"""`physvae retrieve` as it is called: exit codes, one sentence, the files it leaves."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from inversion.quality import Quality
+from physvae.__main__ import run
+
+HEADER = "plot,B2,B3,B4,B5,B6,B7,B8,B8A,B11,B12,sun_zenith_deg,lai\n"
+ROW = "007,0.03,0.05,0.03,0.1,0.3,0.36,0.38,0.4,0.2,0.1,30,2.5\n"
+
+COMMAND = EntryPoint("retrieve", "inversion.cli:retrieve", "physvae.commands")
+
+
+@pytest.fixture
+def plots(tmp_path):
+    path = tmp_path / "plots.csv"
+    path.write_text(HEADER + ROW + ROW.replace("0.38", ""))
+    return path
+
+
+def retrieve(*arguments) -> int:
+    return run(["retrieve", *map(str, arguments)], [COMMAND])
+
+
+def test_a_table(shipped, plots, tmp_path, capsys):
+    assert retrieve(plots, "-o", tmp_path / "out.csv") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "2 of 2 rows estimated, mean lai 1.85"
+    assert "bit 10: an angle was not given" in out
+    assert out.splitlines()[-1] == f"written: {tmp_path / 'out.csv'}"
+    absent = "no column view_zenith_deg, relative_azimuth_deg; the model averages over it"
+    assert err.splitlines() == [f"note: {plots}: {absent}"]
+    result = pd.read_csv(tmp_path / "out.csv", dtype={"plot": str})
+    assert result["plot"].tolist() == ["007", "007"]
+    assert result["lai_input"].tolist() == [2.5, 2.5]
+    assert list(result.columns)[-1] == "quality"
+    assert len(result.columns) == 13 + 7 * 4 + 1
+
+
+def test_chosen_variables_and_angles(shipped, plots, tmp_path):
+    options = ["--variables", "cab,lai", "--view-zenith", 3, "--relative-azimuth", 400]
+    assert retrieve(plots, "-o", tmp_path / "out.parquet", *options) == 0
+    result = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(result.columns)[13:17] == ["cab", "cab_sd", "cab_p025", "cab_p975"]
+    assert result["quality"].eq(0).all()
+
+
+def test_an_image(shipped, geotiff, meadow, tmp_path, capsys):
+    layers = meadow()
+    stored = {name: np.rint(value * 1e4).astype(np.uint16) for name, value in layers.items()}
+    stored["SCL"] = np.full((6, 8), 4, np.uint16)
+    stored["SCL"][0] = 9
+    stored["B2"][:, 0] = stored["B3"][:, 0] = 0
+    source = geotiff(stored)
+    output = tmp_path / "out.tif"
+    assert retrieve(source, "-o", output, "--scale", 1e-4, "--sun-zenith", 30) == 0
+    assert "40 of 48 pixels estimated" in capsys.readouterr().out
+    with rasterio.open(output) as file:
+        assert file.count == 28
+        assert np.isnan(file.read(1)[0]).all()
+    with rasterio.open(tmp_path / "out_quality.tif") as file:
+        assert (file.read(1)[0] & Quality.MASKED_BY_SCENE_CLASS).all()
+    record = json.loads((tmp_path / "out.tif.json").read_text())
+    assert record["inputs"][0]["file"] == "image.tif"
+    assert record["model"]["name"] == "stand-in"
+    assert record["options"]["radiometry"]["scale"] == 1e-4
+    for suffix in ("nc", "zarr"):
+        assert retrieve(source, "-o", tmp_path / f"out.{suffix}", "--scale", 1e-4) == 0
+
+
+def test_an_image_without_any_data_is_written_as_such(shipped, geotiff, meadow, tmp_path):
+    source = geotiff({name: values * 0 for name, values in meadow().items()})
+    assert retrieve(source, "-o", tmp_path / "out.nc") == 0
+    assert shipped.pixels == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--variables", "lai,height"], 2, "expected some of lai, cab"),
+        (["--device", "tpu"], 2, "expected auto, cpu or cuda"),
+        (["--sun-zenith", 95], 2, "sun_zenith: expected degrees in [0, 90), got 95"),
+        (["--keep-classes", "green"], 2, "--keep-classes: expected numbers or all"),
+        (["--bands", "B2,B3"], 2, "expected an image, got a table"),
+        (["--offset", -1000, "--scale", 1e-4], 2, "write --offset -0.1"),
+        (["--scale", "much"], 2, "valid number"),
+        (["--unknown"], 2, "unknown"),
+        (["--scale", 1000], 3, "expected reflectance 0-1"),
+    ],
+)
+def test_wrong_options(shipped, plots, tmp_path, capsys, options, code, said):
+    assert retrieve(plots, "-o", tmp_path / "out.csv", *options) == code
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert said in error
+    assert [file.name for file in tmp_path.iterdir()] == ["plots.csv"]
+
+
+@pytest.mark.parametrize("output", ["out.xlsx", "out", "out.tif", "absent/out.csv", "plots.csv"])
+def test_wrong_outputs(shipped, plots, tmp_path, capsys, output):
+    assert retrieve(plots, "-o", tmp_path / output) == 2
+    assert capsys.readouterr().err.startswith("error: output: expected")
+    assert [file.name for file in tmp_path.iterdir()] == ["plots.csv"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("0.05", "green", "found 'green'"),
+        ("0.05", "3000", "found 3000"),
+        (",B3,", ",B2,", "found twice: B2"),
+        ("B", "C", "expected columns B2"),
+    ],
+)
+def test_refused_tables(shipped, plots, tmp_path, capsys, old, new, said):
+    plots.write_text(plots.read_text().replace(old, new))
+    assert retrieve(plots, "-o", tmp_path / "out.csv") == 3
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"error: {plots}: expected")
+    assert said in error
+    assert "\n" not in error
+    assert [file.name for file in tmp_path.iterdir()] == ["plots.csv"]
+
+
+def test_no_such_input(shipped, tmp_path, capsys):
+    assert retrieve(tmp_path / "absent.csv", "-o", tmp_path / "out.csv") == 3
+    assert "found none of that name" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_its_example_is_a_command():
+    command = [sys.executable, "-X", "importtime", "-m", "physvae", "retrieve", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "physvae retrieve field.csv -o estimates.csv" in result.stdout
+    for module in ("torch", "xarray", "pandas", "rasterio"):
+        assert f" {module}\n" not in result.stderr

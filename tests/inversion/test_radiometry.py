@@ -1,0 +1,99 @@
+"""The guard lets every real file through and refuses each of them with a wrong scale or offset."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from inversion.radiometry import Radiometry, check_reflectance
+from physvae.errors import InputError, UsageError
+
+BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+TABLES = ("field/field_dev", "field/ccc_dev", "unlabelled/crops", "unlabelled/forest_austria_2018")
+CHIPS = (
+    "S2A2A_20170703_022_Barbellino_BOA_10",
+    "S2A2A_20190723_022_Barbellino_BOA_10",
+    "Strickhof_S2A_MSIL2A_20220322T101711_R065_T32TMT",
+    "Strickhof_S2A_MSIL2A_20220421T101601_R065_T32TMT",
+    "Strickhof_S2A_MSIL2A_20220514T102601_R108_T32TMT",
+    "Strickhof_S2A_MSIL2A_20220713T103041_R108_T32TMT",
+    "Strickhof_S2B_MSIL2A_20220618T102559_R108_T32TMT",
+)
+
+
+def _table(path) -> np.ndarray:
+    return pd.read_csv(path)[list(BANDS)].to_numpy(float)
+
+
+def _chip(path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        stored = file.read(masked=True).astype(float).filled(np.nan) / 1e4
+    spectra = np.full((stored[0].size, len(BANDS)), np.nan)
+    if file.count == 11:
+        spectra[:] = stored[1:].reshape(10, -1).T
+    else:
+        kept = [index for index, band in enumerate(BANDS) if band != "B8"]
+        spectra[:, kept] = stored[:9].reshape(9, -1).T
+    return spectra
+
+
+@pytest.fixture(params=[*TABLES, *CHIPS])
+def spectra(request, data_dir) -> np.ndarray:
+    if request.param in TABLES:
+        return _table(data_dir / f"{request.param}.csv")
+    return _chip(data_dir / "rasters" / f"{request.param}.tif")
+
+
+def test_real_reflectance_passes(spectra):
+    check_reflectance(spectra, BANDS, source="real")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda rho: rho + 0.1, "offset forgotten"),
+        (lambda rho: rho - 0.1, "offset applied twice"),
+        (lambda rho: rho * 1e4, "above 2"),
+        (lambda rho: rho * 100, "above 2"),
+        (lambda rho: rho / 1e4, "scale applied twice"),
+    ],
+    ids=["offset forgotten", "offset doubled", "scale forgotten", "percent", "scale doubled"],
+)
+def test_a_wrong_scale_or_offset_is_refused(spectra, fault, said):
+    with pytest.raises(InputError, match=rf"real: expected .* found .*{said}"):
+        check_reflectance(fault(spectra), BANDS, source="real")
+
+
+def test_single_odd_pixels_do_not_refuse_an_image():
+    spectra = np.tile(np.linspace(0.03, 0.4, 10), (1000, 1))
+    spectra[0], spectra[1] = 5.0, -0.3
+    check_reflectance(spectra, BANDS, source="image")
+
+
+def test_bright_ground_without_plants_is_not_asked_about_the_offset():
+    snow = np.tile(np.linspace(0.9, 0.1, 10), (100, 1))
+    desert = np.tile(np.linspace(0.15, 0.5, 10), (100, 1))
+    desert[:, 6:8] = 0.36
+    check_reflectance(snow, BANDS, source="snow")
+    check_reflectance(desert, BANDS, source="desert")
+
+
+def test_only_land_is_asked_about_offsets():
+    spectra = np.tile(np.linspace(0.03, 0.4, 10), (100, 1))
+    spectra[:50] = -0.05
+    land = np.arange(100) >= 50
+    check_reflectance(spectra, BANDS, source="image", land=land)
+    with pytest.raises(InputError, match=r"below -0\.02 in 50% of the pixels"):
+        check_reflectance(spectra, BANDS, source="image")
+
+
+def test_nothing_at_all_passes():
+    check_reflectance(np.full((5, 10), np.nan), BANDS, source="empty")
+    check_reflectance(np.zeros((5, 10)), BANDS, source="filled")
+
+
+def test_an_offset_in_digital_numbers_is_told_how_to_write():
+    with pytest.raises(UsageError, match=r"write --offset -0\.1"):
+        Radiometry(scale=1e-4, offset=-1000)
+    with pytest.raises(UsageError, match="above 0"):
+        Radiometry(scale=0)
