@@ -150,11 +150,13 @@ def _estimate(
     variables: Sequence[str],
 ) -> Block:
     """Ask the model about pixels that have data, and say how well it could answer."""
-    result = model.estimate(
-        torch.from_numpy(_measured(spectra)),
-        torch.from_numpy(_known(geometry)),
-        variables=tuple(variables),
-    )
+    device = _device(model)
+    with torch.inference_mode():
+        result = model.estimate(
+            torch.from_numpy(_measured(spectra)).to(device),
+            torch.from_numpy(_known(geometry)).to(device),
+            variables=tuple(variables),
+        )
     quality = diagnostic_flags(
         misfit=_numpy(result.misfit),
         novelty=_numpy(result.novelty),
@@ -169,6 +171,12 @@ def _estimate(
         lower, upper = (clip_near(value, low=low, high=high) for value in quantiles)
         columns += [clip_near(mean, low=low, high=high), sd, lower, upper]
     return Block(np.stack(columns, axis=-1).astype(np.float32), quality)
+
+
+def _device(model: Any) -> torch.device:
+    """Return where the model's weights lie; a model without weights works on the CPU."""
+    weights = getattr(model, "parameters", tuple)()
+    return next((weight.device for weight in weights), torch.device("cpu"))
 
 
 def _measured(spectra: Float[np.ndarray, "pixel band"]) -> Float[np.ndarray, "pixel band"]:

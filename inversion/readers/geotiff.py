@@ -157,11 +157,14 @@ def _radiometry(
             f" {listing(sorted(stored))}; give --scale and --offset"
         )
     scale, offset = next(iter(stored))
+    if (scale, offset) != (1.0, 0.0) and (declared.scale is None) != (declared.offset is None):
+        raise UsageError(
+            f"--scale and --offset: expected both or none, since {path.name} has its own"
+            f" ({scale:g} and {offset:g}), got one"
+        )
     if declared.scale is not None:
         said = Radiometry(declared.scale, declared.offset or 0.0, nodata, "--scale and --offset")
     elif (scale, offset) != (1.0, 0.0):
-        if declared.offset is not None:
-            raise UsageError("--offset: expected together with --scale, got it alone")
         said = Radiometry(scale, offset, nodata, "the file's metadata")
         LOG.warning("%s: reflectance = number · %g + %g, as the file says", path, scale, offset)
     elif any(np.dtype(source.dtypes[n - 1]).kind != "f" for n in numbers):

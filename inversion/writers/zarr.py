@@ -1,10 +1,12 @@
 """Maps as Zarr (format 3) after CF-1.11."""
 
+import warnings
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from inversion.writers.layout import block_side
 
@@ -32,8 +34,11 @@ class Sink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        return None
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
+                zarr.consolidate_metadata(self._path)
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion of computed rows, the first of them being row `top`."""

@@ -64,8 +64,15 @@ def test_the_files_own_scale_is_used_and_said(geotiff, meadow, caplog):
 
 def test_a_declared_scale_wins_over_the_files(geotiff, meadow):
     path = geotiff(stored(meadow()), scale=0.5)
-    dataset = read(path, STORED, bands=BANDS)
+    dataset = read(path, Declaration(scale=1e-4, offset=0), bands=BANDS)
     np.testing.assert_allclose(dataset["reflectance"][3], meadow()["B5"], atol=6e-5)
+
+
+def test_half_a_declaration_beside_the_files_own_is_refused(geotiff, meadow):
+    path = geotiff(stored(meadow(), add=1000), scale=1e-4, offset=-0.1)
+    for half in (Declaration(scale=1e-4), Declaration(offset=-0.1)):
+        with pytest.raises(UsageError, match="expected both or none"):
+            read(path, half, bands=BANDS)
 
 
 @pytest.mark.parametrize("filling", [0, 65535, 7])

@@ -61,7 +61,7 @@ def test_netcdf_and_zarr_read_back_the_same(traits, tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     maps.write(traits, path, provenance='{"model": 1}')
     expected = traits.compute()
-    options = {"engine": "zarr", "consolidated": False} if suffix == ".zarr" else {}
+    options = {"engine": "zarr", "consolidated": True} if suffix == ".zarr" else {}
     with xr.open_dataset(path, decode_coords="all", **options) as back:
         for name in traits.data_vars:
             np.testing.assert_array_equal(back[name], expected[name], err_msg=name)
