@@ -13,9 +13,10 @@
 
 Verhoef et al. 2007, 10.1109/TGRS.2007.895844; hot spot Kuusk 1985 with Bréon's factor 2/(ks + ko).
 
-Departures: J1 without a threshold (numerics.py); 1 - 2h is kept above a floor, so that leaves
-without absorption are the limit and have a gradient; the hot-spot integral by Gauss-Legendre
-quadrature.
+Departures: J1 without a threshold (numerics.py); where 2m < k the beams take the form of Verhoef
+1984, 10.1016/0034-4257(84)90057-9, which is exact at m = 0 and singular at k = m, the reverse of the
+form with J1; 1 - 2h is kept above a floor, so that leaves without absorption are the limit and have
+a gradient; the hot-spot integral by Gauss-Legendre quadrature.
 """
 
 import math
@@ -152,43 +153,100 @@ def foursail(
     soil : Tensor [..., wavelength]
         Soil reflectance, 0 ≤ soil < 1.
     """
-    ks, ko, bf, sob, sof = geometry
-    h = 0.5 * (reflectance + transmittance)
-    p = 0.5 * bf * (reflectance - transmittance)
-    absorbed = floor(1.0 - 2.0 * h, least(h.dtype))
-    m = ((1.0 + 2.0 * p) * absorbed).sqrt()
-    r = (h + p) / (1.0 - h + p + m)
+    absorbed = floor(1.0 - reflectance - transmittance, least(lai.dtype))
+    h = 0.5 - 0.5 * absorbed
+    p = 0.5 * geometry.bf * (reflectance - transmittance)
+    layer = _Layer(h, p, absorbed, ((1.0 + 2.0 * p) * absorbed).sqrt(), lai)
+    tss, too = (-geometry.ks * lai).exp(), (-geometry.ko * lai).exp()
+    tdd, rdd = _diffuse(layer)
+    weak = 2.0 * layer.m < torch.minimum(geometry.ks, geometry.ko)
+    near = _beams_weak(layer, geometry, tss, too, tdd, rdd, weak)
+    far = _beams(layer, geometry, tss, too)
+    tsd, rsd, tdo, rdo, rsod = (torch.where(weak, a, b) for a, b in zip(near, far, strict=True))
+
+    single = geometry.sob * reflectance + geometry.sof * transmittance
+    rsos = single * (lai * hot.integral)
+    down = tss + tsd
+    up = soil / (1.0 - soil * rdd)
+    below = down * tdo + (tsd + tss * soil * rdd) * too
+    return Canopy(
+        rso=rsos + rsod + hot.tsstoo * soil + below * up,
+        rdo=rdo + tdd * (tdo + too) * up,
+        rsd=rsd + down * tdd * up,
+        rdd=rdd + tdd * tdd * up,
+        to_soil=down / (1.0 - soil * rdd),
+    )
+
+
+class _Layer(NamedTuple):
+    """The leaves of the canopy, in the letters above."""
+
+    h: Tensor
+    p: Tensor
+    absorbed: Tensor
+    m: Tensor
+    lai: Tensor
+
+
+class _Beams(NamedTuple):
+    """How the canopy alone turns beams into diffuse light, and one beam into the other."""
+
+    tsd: Tensor
+    rsd: Tensor
+    tdo: Tensor
+    rdo: Tensor
+    rsod: Tensor
+
+
+def _diffuse(layer: _Layer) -> tuple[Tensor, Tensor]:
+    """tdd = 1/(cosh mL + a·sinh mL/m) and rdd = tdd·σ·sinh mL/m, exact at m = 0."""
+    h, p, _, m, lai = layer
+    q = lai * expm1c(2.0 * m * lai)
+    denominator = 1.0 + (1.0 - h + p - m) * q
+    return (-m * lai).exp() / denominator, (h + p) * q / denominator
+
+
+def _beams(layer: _Layer, geometry: Extinction, tss: Tensor, too: Tensor) -> _Beams:
+    """The form with J1 and J2, exact at k = m, a quotient of small numbers where m → 0."""
+    h, p, absorbed, m, lai = layer
+    ks, ko = geometry.ks, geometry.ko
     e = (-m * lai).exp()
+    r = (h + p) / (1.0 - h + p + m)
+    one_r2 = (absorbed + m) / (1.0 - h + p + m) * (1.0 + r)
     re = r * e
     inverse = 1.0 / (1.0 - re * re)
-    one_r2 = 1.0 - r * r
-    tdd = one_r2 * e * inverse
-    rdd = r * (1.0 - e * e) * inverse
-
-    tss, too = (-ks * lai).exp(), (-ko * lai).exp()
     j1s, j1o = _j1(ks, m, lai, tss, e), _j1(ko, m, lai, too, e)
     j2s, j2o = (1.0 - e * tss) / (ks + m), (1.0 - e * too) / (ko + m)
     sf, sb, vf, vb = ks * h - p, ks * h + p, ko * h - p, ko * h + p
     s1, s2, v1, v2 = sf + sb * r, sf * r + sb, vf + vb * r, vf * r + vb
     ps, qs, po, qo = s1 * j1s, s2 * j2s, v1 * j1o, v2 * j2o
-    tsd, rsd = (ps - re * qs) * inverse, (qs - re * ps) * inverse
     tdo, rdo = (po - re * qo) * inverse, (qo - re * po) * inverse
-
     z = lai * expm1c((ks + ko) * lai)
     t1 = v2 * s1 * (z - j1s * too) / (ko + m)
     t2 = v1 * s2 * (z - j1o * tss) / (ks + m)
     rsod = (t1 + t2 - (rdo * qs + tdo * ps) * r) / one_r2
-    rsos = (sob * reflectance + sof * transmittance) * (lai * hot.integral)
+    return _Beams((ps - re * qs) * inverse, (qs - re * ps) * inverse, tdo, rdo, rsod)
 
-    up = soil / (1.0 - soil * rdd)
-    rsodt = (tss + tsd) * tdo + (tsd + tss * soil * rdd) * too
-    return Canopy(
-        rso=rsos + rsod + hot.tsstoo * soil + rsodt * up,
-        rdo=rdo + tdd * (tdo + too) * up,
-        rsd=rsd + (tsd + tss) * tdd * up,
-        rdd=rdd + tdd * tdd * up,
-        to_soil=(tss + tsd) / (1.0 - soil * rdd),
-    )
+
+def _beams_weak(
+    layer: _Layer, geometry: Extinction, tss: Tensor, too: Tensor, tdd: Tensor, rdd: Tensor,
+    weak: Tensor,
+) -> _Beams:  # fmt: skip
+    """The form of Verhoef 1984, exact at m = 0, singular at k = m; meant where 2m < k."""
+    h, p, _, m, lai = layer
+    ks, ko = geometry.ks, geometry.ko
+    a, sigma = 1.0 - h + p, h + p
+    m2 = torch.where(weak, m * m, 0.0)
+    sf, sb, vf, vb = ks * h - p, ks * h + p, ko * h - p, ko * h + p
+    over_s, over_o = 1.0 / (ks * ks - m2), 1.0 / (ko * ko - m2)
+    cs, ds = (sb * (ks - a) - sf * sigma) * over_s, (sf * (ks + a) + sb * sigma) * over_s
+    co, do = (vb * (ko - a) - vf * sigma) * over_o, (vf * (ko + a) + vb * sigma) * over_o
+    tsd = ds * (tdd - tss) - cs * tss * rdd
+    rsd = cs * (1.0 - tss * tdd) + ds * rdd
+    tdo = do * (tdd - too) - co * too * rdd
+    rdo = co * (1.0 - too * tdd) + do * rdd
+    rsod = (sf * co - sb * do) * (lai * expm1c((ks + ko) * lai)) - co * tsd * too + do * rsd
+    return _Beams(tsd, rsd, tdo, rdo, rsod)
 
 
 def _j1(k: Tensor, m: Tensor, lai: Tensor, beam: Tensor, e: Tensor) -> Tensor:

@@ -130,8 +130,11 @@ def floor(x: Tensor, least: float) -> Tensor:
 
 
 def least(dtype: torch.dtype) -> float:
-    """The floor for a share that enters as a square root: eps^(2/3) balances bias and rounding."""
-    return 3.7e-11 if dtype == torch.float64 else 5e-6
+    """The floor for an absorbed share: large enough for the rounding of the gradient, eps / least.
+
+    Measured at leaves without absorber: values off by 2e-6, gradients by 4e-5 in float64.
+    """
+    return 1e-9 if dtype == torch.float64 else 5e-6
 
 
 def safe_sqrt(x: Tensor) -> Tensor:
