@@ -263,7 +263,8 @@ def _to_reflectance(stored: np.ndarray, radiometry: Radiometry) -> np.ndarray:
     if radiometry.nodata is not None:
         missing |= stored == radiometry.nodata
     if stored.dtype.kind in "iu":
-        missing |= np.isin(stored, FILLINGS)
+        for filling in FILLINGS:
+            missing |= stored == filling
     reflectance = stored * np.float64(radiometry.scale) + radiometry.offset
     return np.where(missing, np.nan, reflectance).astype(np.float32)
 

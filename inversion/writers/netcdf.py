@@ -9,6 +9,9 @@ import xarray as xr
 
 from inversion.writers.layout import block_side
 
+CACHE = 1 << 20
+"""Memory [byte] for a variable's blocks; whole rows of blocks are written, none is met again."""
+
 
 def files(output: Path) -> tuple[Path, ...]:
     """Return everything that is written for `output`."""
@@ -25,6 +28,8 @@ class Sink:
         self._file = netCDF4.Dataset(path, "a")
         self._file.set_auto_maskandscale(False)
         self._names = [str(name) for name in template.data_vars]
+        for name in self._names:
+            self._file.variables[name].set_var_chunk_cache(size=CACHE)
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +51,7 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict]:
         filling = np.float32(np.nan) if variable.dtype.kind == "f" else None
         encoding[str(name)] = {
             "zlib": True,
-            "complevel": 4,
+            "complevel": 1,
             "chunksizes": chunks,
             "_FillValue": filling,
         }
