@@ -82,6 +82,17 @@ def test_an_image_without_any_data_is_written_as_such(shipped, geotiff, meadow, 
     assert shipped.pixels == 0
 
 
+def test_a_single_valid_pixel_is_the_only_estimate(shipped, geotiff, meadow, tmp_path):
+    layers = {name: np.full((6, 8), 65535, np.uint16) for name in meadow()}
+    for name, values in meadow().items():
+        layers[name][3, 5] = np.rint(values[3, 5] * 1e4)
+    assert retrieve(geotiff(layers), "-o", tmp_path / "out.tif", "--scale", 1e-4) == 0
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert np.argwhere(np.isfinite(file.read(1))).tolist() == [[3, 5]]
+    with rasterio.open(tmp_path / "out_quality.tif") as file:
+        assert (file.read(1) == Quality.NO_DATA).sum() == 47
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
