@@ -151,7 +151,7 @@ def compare(truth: dict[str, Image], retrieved: dict[str, Image], scored: Mask) 
         " width: its mean width",
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     for heading in ("trait", "unit", "pixels", "mean", "RMSE", "bias", "R²", "inside", "width"):
         left = heading in {"trait", "unit"}
@@ -165,25 +165,21 @@ def compare(truth: dict[str, Image], retrieved: dict[str, Image], scored: Mask) 
 def figures(
     name: str, truth: dict[str, Image], retrieved: dict[str, Image], chosen: Mask
 ) -> list[str]:
-    """Return one row of the table."""
+    """Return one row of the table; the mean of the truth has three digits."""
+    if not chosen.any():
+        return ["0", *("-" for _ in range(6))]
     true, mean = truth[name][chosen], retrieved[name][chosen]
     low, high = retrieved[f"{name}_p025"][chosen], retrieved[f"{name}_p975"][chosen]
     error = mean - true
-    explained = 1 - np.mean(error**2) / np.var(true)
-    inside = np.mean((true >= low) & (true <= high))
+    digits = max(0, 2 - int(np.floor(np.log10(true.mean()))))
     numbers = (true.mean(), np.sqrt(np.mean(error**2)), error.mean())
     return [
         f"{true.size:,}",
-        *(short(number) for number in numbers),
-        f"{explained:.2f}",
-        f"{inside:.1%}",
-        short(np.mean(high - low)),
+        *(f"{number:.{digits}f}" for number in numbers),
+        f"{1 - np.mean(error**2) / np.var(true):.2f}",
+        f"{np.mean((true >= low) & (true <= high)):.1%}",
+        f"{np.mean(high - low):.{digits}f}",
     ]
-
-
-def short(number: float) -> str:
-    """Write a number with three digits, large ones in full."""
-    return f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
 
 
 def unit(name: str) -> str:

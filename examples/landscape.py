@@ -44,22 +44,22 @@ class Cover:
     cw: Range = (0.012, 0.022)
     cm: Range = (0.004, 0.006)
     n_leaf: Range = (1.3, 1.7)
-    ala: Range = (50.0, 62.0)
-    hspot: Range = (0.1, 0.3)
-    cv: Range = (0.9, 1.0)
+    ala: Range = (40.0, 65.0)
+    hspot: Range = (0.1, 0.4)
+    cv: Range = (0.7, 1.0)
 
 
 COVERS = {
-    "winter wheat": Cover(share=0.28, lai=(2.5, 5.5), cab=(42.0, 60.0)),
-    "oilseed rape": Cover(share=0.12, lai=(2.5, 4.5), cab=(45.0, 62.0), ala=(40.0, 52.0)),
-    "ripening barley": Cover(share=0.12, lai=(1.2, 2.8), cab=(18.0, 32.0), cbrown=(0.2, 0.6)),
-    "young maize": Cover(share=0.14, lai=(0.3, 1.4), cab=(35.0, 50.0), cv=(0.5, 0.8)),
-    "sugar beet": Cover(share=0.10, lai=(1.0, 3.0), ala=(35.0, 48.0), cv=(0.6, 0.9)),
-    "meadow": Cover(share=0.14, lai=(1.0, 3.5), cab=(30.0, 50.0), cbrown=(0.0, 0.3)),
-    "bare soil": Cover(share=0.10, lai=(0.0, 0.08), cv=(0.95, 1.0)),
-    "wood": Cover(share=0.0, lai=(3.5, 5.0), cab=(40.0, 55.0), cv=(0.8, 0.95), cm=(0.006, 0.01)),
-    "hedge": Cover(share=0.0, lai=(2.0, 4.0), cab=(35.0, 50.0), cv=(0.6, 0.9)),
-    "track": Cover(share=0.0, lai=(0.0, 0.05), cv=(0.95, 1.0)),
+    "winter wheat": Cover(share=0.28, lai=(1.8, 5.5), cab=(38.0, 65.0)),
+    "oilseed rape": Cover(share=0.12, lai=(2.0, 4.5), cab=(40.0, 65.0), ala=(30.0, 52.0)),
+    "ripening barley": Cover(share=0.12, lai=(1.0, 2.8), cab=(18.0, 35.0), cbrown=(0.2, 0.6)),
+    "young maize": Cover(share=0.14, lai=(0.3, 1.4), cab=(35.0, 55.0), cv=(0.3, 0.7)),
+    "sugar beet": Cover(share=0.10, lai=(1.0, 3.2), ala=(30.0, 48.0), cv=(0.4, 0.85)),
+    "meadow": Cover(share=0.14, lai=(0.8, 3.5), cab=(28.0, 50.0), cbrown=(0.0, 0.3)),
+    "bare soil": Cover(share=0.10, lai=(0.0, 0.08)),
+    "wood": Cover(share=0.0, lai=(3.5, 5.0), cab=(40.0, 55.0), cv=(0.6, 0.9), cm=(0.006, 0.01)),
+    "hedge": Cover(share=0.0, lai=(2.0, 4.0), cab=(35.0, 50.0), cv=(0.5, 0.9)),
+    "track": Cover(share=0.0, lai=(0.0, 0.05)),
 }
 KINDS = tuple(COVERS)
 

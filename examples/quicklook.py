@@ -77,7 +77,8 @@ def draw(
         top = float(np.nanpercentile(retrieved["lai_sd"], 99.5))
         field(spread, retrieved["lai_sd"], "its standard deviation", "magma", top)
         remarks(flags, quality)
-        compare(scatter, truth[scored], {k: v[scored] for k, v in retrieved.items()}, highest)
+        if scored.any():
+            compare(scatter, truth[scored], {k: v[scored] for k, v in retrieved.items()}, highest)
         figure.suptitle(
             "Synthetic Sentinel-2 scene of a farmed landscape: LAI retrieved with its uncertainty",
             x=0.012,
@@ -106,7 +107,7 @@ def bare(axes: Axes, title: str) -> None:
 def colour(axes: Axes, reflectance: Image) -> None:
     """Show the scene in natural colours, brightened as the eye does."""
     red_green_blue = np.moveaxis(reflectance[::-1], 0, -1)
-    shown = np.clip(red_green_blue / 0.28, 0.0, 1.0) ** 0.7
+    shown = np.clip(red_green_blue / 0.25, 0.0, 1.0) ** 0.7
     axes.imshow(np.where(np.isfinite(shown), shown, 1.0), interpolation="nearest")
     bare(axes, "the scene in natural colours (synthetic)")
 
@@ -141,7 +142,7 @@ def remarks(axes: Axes, quality: NDArray[np.uint16]) -> None:
     norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
     axes.imshow(shown, cmap=ListedColormap(colours), norm=norm, interpolation="nearest")
     bare(axes, "quality")
-    present = [index for index in range(len(names)) if (shown == index).any()]
+    present = [index for index in range(len(names)) if np.mean(shown == index) >= 5e-4]
     patches = [Patch(facecolor=colours[i], edgecolor="#444444", linewidth=0.5) for i in present]
     labels = [f"{names[i]} ({100 * np.mean(shown == i):.1f} %)" for i in present]
     axes.legend(

@@ -72,7 +72,7 @@ def test_the_table_scores_a_perfect_retrieval_as_perfect(scene):
     land = np.isfinite(scene.truth["lai"])
     row = demo.figures("lai", scene.truth, retrieved, land)
     assert row[0] == f"{land.sum():,}"
-    assert row[2:] == ["0", "0", "1.00", "100.0%", "2"]
+    assert row[2:] == ["0.00", "0.00", "1.00", "100.0%", "2.00"]
 
 
 def test_the_picture_is_drawn(scene, tmp_path):
