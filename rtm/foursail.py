@@ -14,9 +14,9 @@
 Verhoef et al. 2007, 10.1109/TGRS.2007.895844; hot spot Kuusk 1985 with Bréon's factor 2/(ks + ko).
 
 Departures: J1 without a threshold (numerics.py); where 2m < k the beams take the form of Verhoef
-1984, 10.1016/0034-4257(84)90057-9, which is exact at m = 0 and singular at k = m, the reverse of the
-form with J1; 1 - 2h is kept above a floor, so that leaves without absorption are the limit and have
-a gradient; the hot-spot integral by Gauss-Legendre quadrature.
+1984, 10.1016/0034-4257(84)90057-9, which is exact at m = 0 and singular at k = m, the reverse of
+the form with J1; 1 - 2h is kept above a floor, so that leaves without absorption are the limit and
+have a gradient; the hot-spot integral by Gauss-Legendre quadrature.
 """
 
 import math
@@ -106,7 +106,7 @@ def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Interception, transition angle β and amplitude, from c = cos·cos and s = sin·sin."""
     ratio = -c / torch.where(s > 1e-6, s, 1.0)
     crosses = (s > 1e-6) & (ratio > -1.0)
-    beta = torch.where(crosses, safe_acos(torch.where(crosses, ratio, 0.0)), math.pi)
+    beta = torch.where(crosses, safe_acos(ratio), math.pi)
     chi = 2.0 / math.pi * ((beta - math.pi / 2.0) * c + beta.sin() * s)
     return chi, beta, torch.where(crosses, s, c)
 
@@ -199,7 +199,7 @@ class _Beams(NamedTuple):
 
 
 def _diffuse(layer: _Layer) -> tuple[Tensor, Tensor]:
-    """tdd = 1/(cosh mL + a·sinh mL/m) and rdd = tdd·σ·sinh mL/m, exact at m = 0."""
+    """The layer: tdd = 1/(cosh mL + a·sinh mL/m) and rdd = tdd·σ·sinh mL/m, exact at m = 0."""
     h, p, _, m, lai = layer
     q = lai * expm1c(2.0 * m * lai)
     denominator = 1.0 + (1.0 - h + p - m) * q
