@@ -80,6 +80,18 @@ class Prosail(nn.Module):
     torch.Size([2, 13])
     """
 
+    _wavelength: Tensor
+    _at: Tensor
+    _par: Tensor
+    _absorption: Tensor
+    _plate: Tensor
+    _shapes: Tensor
+    _edges: Tensor
+    _angles: Tensor
+    _rule: Tensor
+    _short_rule: Tensor
+    _weights: Tensor | None
+
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
         wavelength: Tensor | None = None, *, soil: SpectralSoil | None = None,
@@ -204,10 +216,10 @@ class Prosail(nn.Module):
 
         if share is not None and fapar is not None:
             fapar, fcover = fapar * share.squeeze(-1), fcover * share.squeeze(-1)
-        plain = self.sensor is None
         return CanopyReflectance(
             seen(canopy.rso), seen(canopy.rdo), seen(canopy.rsd), seen(canopy.rdd), fapar, fcover,
-            self._wavelength if plain else None, None if plain else self.sensor.bands,
+            self._wavelength if self.sensor is None else None,
+            None if self.sensor is None else self.sensor.bands,
         )  # fmt: skip
 
 

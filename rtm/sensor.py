@@ -128,7 +128,7 @@ def _few_nodes(spectra: np.ndarray, row: np.ndarray, truth: np.ndarray, toleranc
     support = np.flatnonzero(row)
     # rows of R carry all that least squares needs of the spectra; the last asks for Σ weights = 1
     stacked = np.concatenate([spectra[:, support], truth[:, None]], 1)
-    triangle = np.linalg.qr(stacked, mode="r")
+    triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
     unity = 1e3 * np.abs(triangle).max()
     matrix = np.vstack([triangle[:, :-1], np.full(len(support), unity)])
     target = np.append(triangle[:, -1], unity)
