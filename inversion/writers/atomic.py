@@ -33,8 +33,18 @@ def atomic(*finals: Path) -> Iterator[list[Path]]:
         reason = error.strerror or str(error)
         raise OSError(f"{finals[-1]}: cannot be written, {reason}") from error
     finally:
-        for temporary in temporaries:
-            _remove(temporary)
+        for folder in {path.parent for path in finals}:
+            for leftover in folder.glob(f".*-{token}.part*"):
+                _remove(leftover)
+
+
+@contextmanager
+def disk_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn the errors by which a library tells of a failed write into OSError."""
+    try:
+        yield
+    except kinds as error:
+        raise OSError(f"{error}; is the disk full?") from error
 
 
 def _replace(temporary: Path, final: Path) -> None:
@@ -42,8 +52,11 @@ def _replace(temporary: Path, final: Path) -> None:
     if final.is_dir():
         old = temporary.with_suffix(".old")
         final.rename(old)
-        temporary.rename(final)
-        shutil.rmtree(old)
+        try:
+            temporary.rename(final)
+        except OSError:
+            old.rename(final)
+            raise
     else:
         os.replace(temporary, final)
     _sync(final.parent)

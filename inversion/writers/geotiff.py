@@ -14,8 +14,12 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 import xarray as xr
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.shutil import copy
+
+from inversion.writers.atomic import disk_errors
 
 BLOCK = 512
 TILES = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
@@ -92,7 +96,7 @@ class _Layer:
     def write(self, top: int, rows: xr.Dataset) -> None:
         values = np.stack([rows[name].to_numpy() for name in self._names])
         height, width = values.shape[1:]
-        with rasterio.Env(GDAL_CACHEMAX=CACHE):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE), disk_errors(CPLE_BaseError, RasterioError):
             self._file.write(values, window=((top, top + height), (0, width)))
 
     def close(self, *, complete: bool) -> None:
@@ -108,7 +112,7 @@ class _Layer:
         kind = np.dtype(self._file.dtypes[0]).kind
         options = {"driver": "GTiff", "interleave": "band", "bigtiff": "if_safer", **TILES}
         options |= {"copy_src_overviews": True, "predictor": 3 if kind == "f" else 2}
-        with rasterio.Env(GDAL_CACHEMAX=CACHE):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE), disk_errors(CPLE_BaseError, RasterioError):
             with rasterio.open(self._work, "r+") as work:
                 resampling = Resampling.average if kind == "f" else Resampling.nearest
                 work.build_overviews(_factors(max(work.height, work.width)), resampling)

@@ -7,6 +7,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from inversion.writers.atomic import disk_errors
 from inversion.writers.layout import block_side
 
 CACHE = 1 << 20
@@ -35,13 +36,15 @@ class Sink:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._file.close()
+        with disk_errors(RuntimeError):
+            self._file.close()
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion of computed rows, the first of them being row `top`."""
         for name in self._names:
             values = rows[name].to_numpy()
-            self._file.variables[name][top : top + len(values), :] = values
+            with disk_errors(RuntimeError):
+                self._file.variables[name][top : top + len(values), :] = values
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict]:

@@ -128,6 +128,26 @@ def test_an_operating_system_that_refuses_is_told_with_the_goal(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def small_disk():
+    """No file can grow beyond 100 kB, which the system tells as it tells of a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(traits, tmp_path, suffix, small_disk):
+    noisy = traits.compute()
+    noisy["lai"].data += np.random.default_rng(1).random(noisy["lai"].shape, np.float32)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match=rf"out\{suffix}: cannot be written"):
+        maps.write(noisy, tmp_path / f"out{suffix}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_csv_keeps_text_and_defuses_formulas(tmp_path):
     frame = pd.DataFrame(
         {
