@@ -9,7 +9,7 @@ import xarray as xr
 from inversion.summary import Summary
 from inversion.writers import IMAGES
 from inversion.writers.atomic import atomic
-from inversion.writers.layout import portions
+from inversion.writers.layout import in_blocks, portions
 
 
 def write(
@@ -36,7 +36,7 @@ def write(
         The file cannot be written; nothing is left behind.
     """
     module = import_module(IMAGES[output.suffix.lower()])
-    template = result.transpose("y", "x")
+    template = in_blocks(result)
     summary = Summary(str(next(iter(template.data_vars))))
     with (
         atomic(*module.files(output)) as temporaries,

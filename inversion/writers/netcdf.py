@@ -25,8 +25,9 @@ class Sink:
     def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
         (path,) = paths
         dataset = template.assign_attrs(provenance=provenance)
-        dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
-        self._file = netCDF4.Dataset(path, "a")
+        with disk_errors(RuntimeError):
+            dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
+            self._file = netCDF4.Dataset(path, "a")
         self._file.set_auto_maskandscale(False)
         self._names = [str(name) for name in template.data_vars]
         for name in self._names:
