@@ -58,7 +58,7 @@ def retrieve(
     relative_azimuth: Azimuth = None,
     scl: SceneClasses = None,
     keep_classes: KeepClasses = "4,5",
-    chunk: Chunk = 512,
+    chunk: Chunk = 256,
     radiometry_check: Check = True,
 ) -> None:
     """Estimate traits with their uncertainty from a table or an image of reflectance.

@@ -28,8 +28,8 @@ from physvae.errors import UsageError
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
-BATCH = 16384
-"""Pixels given to the model at once; bounds the memory, changes no result."""
+BATCHES = {"cpu": 1024, "cuda": 16384}
+"""Pixels given to the model at once, by device; bounds the memory, changes no result."""
 REFLECTANCE_MAX = 10.0
 """A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""
 
@@ -92,7 +92,7 @@ def retrieve_block(
     *,
     variables: Sequence[str] = DEFAULT_VARIABLES,
     masked: Bool[np.ndarray, "*pixel"] | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Block:
     """Estimate the traits of a block of pixels.
 
@@ -106,6 +106,8 @@ def retrieve_block(
         Sun zenith, view zenith, relative azimuth [degree], NaN where not known.
     masked
         Pixels to leave out because of their scene class.
+    batch
+        Pixels given to the model at once; None chooses by device.
 
     Returns
     -------
@@ -121,8 +123,9 @@ def retrieve_block(
     usable = np.flatnonzero((quality & unusable) == 0)
     names = estimate_names(variables)
     estimates = np.full((len(spectra), len(names)), np.nan, dtype=np.float32)
-    for start in range(0, usable.size, batch):
-        pixels = usable[start : start + batch]
+    step = batch or BATCHES[_device(model).type]
+    for start in range(0, usable.size, step):
+        pixels = usable[start : start + step]
         part = _estimate(model, spectra[pixels], geometry[pixels], variables)
         estimates[pixels] = part.estimates
         quality[pixels] |= part.quality

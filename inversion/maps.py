@@ -10,7 +10,6 @@ import xarray as xr
 
 from inversion.geometry import COLUMNS
 from inversion.kernel import (
-    BATCH,
     DEFAULT_VARIABLES,
     check_variables,
     estimate_names,
@@ -47,7 +46,7 @@ def retrieve(
     device: str = "auto",
     *,
     keep_classes: Sequence[int] = KEEP_CLASSES,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> xr.Dataset:
     """Estimate traits for every pixel of an image.
 
@@ -135,7 +134,7 @@ def _numpy_block(
     device: str,
     variables: tuple[str, ...],
     keep_classes: tuple[int, ...],
-    batch: int,
+    batch: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put angles and scene classes beside the pixels of one block and estimate it."""
     if threading.current_thread() is not threading.main_thread():

@@ -10,6 +10,7 @@ from typing import Any
 
 from inversion.kernel import check_variables, load_model
 from inversion.maps import retrieve
+from inversion.progress import Watched, progress
 from inversion.provenance import record
 from inversion.readers import Declaration, detect, reader
 from inversion.summary import Summary
@@ -48,7 +49,6 @@ def retrieve_file(
         summary = _table(source, output, model, wanted, device, declaration, reader(family))
         return [*summary.lines("rows"), f"written: {output}"]
     image = reader(family)(source, declaration, bands=loaded.bands, chunk=chunk)
-    result = retrieve(image, model, wanted, device, keep_classes=declaration.keep_classes)
     options = {
         "variables": wanted,
         "device": device,
@@ -58,8 +58,10 @@ def retrieve_file(
     scene = declaration.scene_classes
     inputs = [source, Path(scene)] if scene else [source]
     text = record(inputs=inputs, model=loaded, options=options, command=command_line())
-    with _progress(result["quality"].size) as advance:
-        summary = maps.write(result, output, provenance=text, advance=advance)
+    with progress(image["reflectance"][0].size) as bar:
+        watched = Watched(loaded, bar.advance)
+        result = retrieve(image, watched, wanted, device, keep_classes=declaration.keep_classes)
+        summary = maps.write(result, output, provenance=text, advance=bar.reached)
     return [*summary.lines("pixels"), f"written: {output}"]
 
 
@@ -99,27 +101,3 @@ def notes_on_stderr() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show pixels a second and the time left where somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("retrieve", total=total, speed="")
-
-        def advance(pixels: int) -> None:
-            progress.advance(task, pixels)
-            speed = progress.tasks[0].speed
-            progress.update(task, speed=f"{speed:,.0f} pixels/s" if speed else "")
-
-        yield advance

@@ -9,7 +9,6 @@ import pandas as pd
 
 from inversion.geometry import COLUMNS, fold
 from inversion.kernel import (
-    BATCH,
     DEFAULT_VARIABLES,
     check_variables,
     estimate_names,
@@ -36,7 +35,7 @@ def retrieve_table(
     device: str = "auto",
     declaration: Declaration | None = None,
     source: str = "table",
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> pd.DataFrame:
     """Estimate traits for every row of a table.
 

@@ -49,7 +49,7 @@ class Layout:
 
 
 def read(
-    path: Path, declaration: Declaration, *, bands: Sequence[str], chunk: int = 512
+    path: Path, declaration: Declaration, *, bands: Sequence[str], chunk: int = 256
 ) -> xr.Dataset:
     """Open an image lazily as the canonical Dataset.
 

@@ -4,8 +4,8 @@
     OUT_quality.tif  uint16, the quality bits
     OUT.tif.json     input, model, versions, options
 
-Rows arrive in any portions; they go to a plain tiled file first, which is given overviews and
-copied into the order a COG asks for when it is complete.
+Rows arrive in any portions; they go to a working file first, which is given overviews and copied
+into the order a COG asks for when it is complete.
 """
 
 from pathlib import Path
@@ -25,6 +25,8 @@ BLOCK = 512
 TILES = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
 COMPRESSION = {"compress": "zstd", "zstd_level": 3}
 """Estimates are as noisy as reflectance: a higher level takes thrice the time and saves 1 %."""
+STRIP = 16
+"""Rows in a block of the working file, which is as wide as the map."""
 CACHE = 256
 """Memory [MiB] that GDAL may keep blocks in; its own default grows with the machine's."""
 
@@ -80,7 +82,7 @@ class _Layer:
             bigtiff="if_safer",
             compress="zstd",
             zstd_level=1,
-            **TILES,
+            blockysize=STRIP,
             **profile,
         )
         for index, name in enumerate(self._names, start=1):

@@ -4,7 +4,7 @@ from itertools import accumulate, pairwise
 
 import xarray as xr
 
-SIDE = 512
+SIDE = 256
 """Side of a block [pixel] where the map is not lazy."""
 
 

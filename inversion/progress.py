@@ -1,0 +1,61 @@
+"""How far a map is: pixels, pixels a second, time left, on stderr where somebody watches."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Bar:
+    """Pixels done: told by the model batch by batch, set right after every portion."""
+
+    def __init__(self, shown: Progress, total: int) -> None:
+        self._shown, self._done = shown, 0
+        self._task = shown.add_task("retrieve", total=total, speed="")
+
+    def advance(self, pixels: int) -> None:
+        """Count pixels that the model has estimated."""
+        self._shown.advance(self._task, pixels)
+        speed = self._shown.tasks[0].speed
+        self._shown.update(self._task, speed=f"{speed:,.0f} pixels/s" if speed else "")
+
+    def reached(self, pixels: int) -> None:
+        """Count a portion that is written, its pixels without data included."""
+        self._done += pixels
+        self._shown.update(self._task, completed=self._done)
+
+
+class Watched:
+    """A model that tells how many pixels it was given; all else is the model's."""
+
+    def __init__(self, model: Any, advance: Callable[[int], None]) -> None:
+        self._model, self._advance = model, advance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __dask_tokenize__(self) -> str:
+        return uuid.uuid4().hex
+
+    def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
+        """Estimate as the model does, then tell."""
+        result = self._model.estimate(reflectance, angles, variables)
+        self._advance(len(reflectance))
+        return result
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Bar]:
+    """Show a bar over so many pixels while the block runs."""
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} pixels"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
+        yield Bar(shown, total)
