@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 2
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick lint format bench clean
+.PHONY: help install demo picture test quick lint format bench clean
 
 help:
 	@echo "make demo     set up, then simulate, retrieve and check a farmed landscape"
@@ -33,6 +33,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
+
+# The picture of the README: that of the demonstration in 256 colours.
+picture: demo
+	$(BIN)/python -c "from PIL import Image; Image.open('demo/quicklook.png').convert('RGB')\
+	.quantize(256, kmeans=2, dither=0).save('docs/images/demo.png', optimize=True)"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

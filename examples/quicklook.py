@@ -184,8 +184,9 @@ def compare(axes: Axes, true: Image, retrieved: dict[str, Image], highest: float
     error, inside = lai - true, (true >= low) & (true <= high)
     note = (
         f"n {true.size:,}\nRMSE {np.sqrt(np.mean(error**2)):.2f}\nbias {error.mean():+.2f}\n"
-        f"95 % interval holds {100 * inside.mean():.1f} %"
+        f"inside the 95 % interval {100 * inside.mean():.1f} %"
     )
-    axes.text(0.04, 0.96, note, transform=axes.transAxes, va="top", fontsize=8.5)
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2.0}
+    axes.text(0.03, 0.965, note, transform=axes.transAxes, va="top", fontsize=8.5, bbox=box)
     handles = [plt.Line2D([], [], color="#d55e00"), plt.Line2D([], [], color="#0072b2")]
     axes.legend(handles, ["1:1", "mean 95 % interval"], loc="lower right", fontsize=8)
