@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt16
+from jaxtyping import Bool, Float, Integer, UInt16
 
 from inversion.geometry import fold
 from inversion.quality import (
@@ -133,7 +133,7 @@ def retrieve_block(
 
 
 def scene_mask(
-    scene_class: Int[np.ndarray, "*pixel"] | Float[np.ndarray, "*pixel"], keep: Sequence[int]
+    scene_class: Integer[np.ndarray, "*pixel"] | Float[np.ndarray, "*pixel"], keep: Sequence[int]
 ) -> Bool[np.ndarray, "*pixel"]:
     """Say which pixels have a scene class other than those kept; no class is not kept either."""
     return ~np.isin(scene_class, list(keep))

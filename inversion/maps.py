@@ -129,7 +129,7 @@ def _bands_in_order(dataset: xr.Dataset, bands: Sequence[str]) -> xr.DataArray:
 
 def _numpy_block(
     reflectance: np.ndarray,
-    *layers: np.ndarray,
+    *layers: np.ndarray | np.floating,
     model: Any,
     device: str,
     variables: tuple[str, ...],

@@ -9,7 +9,7 @@ into the order a COG asks for when it is complete.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -49,7 +49,7 @@ class Sink:
             _Layer(quality, template[["quality"]], {"dtype": "uint16"}),
         ]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Sink":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

@@ -1,7 +1,6 @@
 """Maps as NetCDF-4 after CF-1.11."""
 
 from pathlib import Path
-from typing import Self
 
 import netCDF4
 import numpy as np
@@ -33,7 +32,7 @@ class Sink:
         for name in self._names:
             self._file.variables[name].set_var_chunk_cache(size=CACHE)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Sink":
         return self
 
     def __exit__(self, *raised: object) -> None:

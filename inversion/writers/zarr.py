@@ -2,7 +2,6 @@
 
 import warnings
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -31,7 +30,7 @@ class Sink:
             encoding=_encoding(dataset),
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Sink":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

@@ -11,7 +11,7 @@ from inversion.readers.geotiff import read
 from physvae.errors import InputError, UsageError
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-STORED = Declaration(scale=1e-4, sun_zenith=30, view_zenith=5, relative_azimuth=90)
+STORED = Declaration(scale=1e-4, sun_zenith=30.0, view_zenith=5.0, relative_azimuth=90.0)
 
 
 def stored(layers, add=0):
@@ -64,7 +64,7 @@ def test_the_files_own_scale_is_used_and_said(geotiff, meadow, caplog):
 
 def test_a_declared_scale_wins_over_the_files(geotiff, meadow):
     path = geotiff(stored(meadow()), scale=0.5)
-    dataset = read(path, Declaration(scale=1e-4, offset=0), bands=BANDS)
+    dataset = read(path, Declaration(scale=1e-4, offset=0.0), bands=BANDS)
     np.testing.assert_allclose(dataset["reflectance"][3], meadow()["B5"], atol=6e-5)
 
 

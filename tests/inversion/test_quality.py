@@ -19,7 +19,7 @@ UNMASKED = np.zeros(1, bool)
 
 
 def flags(reflectance=GOOD, angles=ANGLES, masked=UNMASKED) -> Quality:
-    return Quality(int(input_flags(np.asarray(reflectance), np.asarray(angles), masked)[0]))
+    return Quality(int(input_flags(np.asarray(reflectance), np.asarray(angles, float), masked)[0]))
 
 
 def test_bits_stand_where_the_contract_puts_them():

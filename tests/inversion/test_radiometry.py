@@ -94,6 +94,6 @@ def test_nothing_at_all_passes():
 
 def test_an_offset_in_digital_numbers_is_told_how_to_write():
     with pytest.raises(UsageError, match=r"write --offset -0\.1"):
-        Radiometry(scale=1e-4, offset=-1000)
+        Radiometry(scale=1e-4, offset=-1000.0)
     with pytest.raises(UsageError, match="above 0"):
-        Radiometry(scale=0)
+        Radiometry(scale=0.0)

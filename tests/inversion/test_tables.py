@@ -121,7 +121,7 @@ def test_digital_numbers_with_scale_offset_and_nodata(frame, stand_in):
     stored = frame.copy()
     stored[list(BANDS)] = (stored[list(BANDS)] + 0.1) * 1e4
     stored.loc[5, list(BANDS)] = 0
-    declaration = Declaration(scale=1e-4, offset=-0.1, nodata=0)
+    declaration = Declaration(scale=1e-4, offset=-0.1, nodata=0.0)
     result = retrieve_table(stored, stand_in, declaration=declaration)
     assert result.loc[7, "lai"] == pytest.approx(10 * np.mean(SPECTRUM), rel=1e-4)
     assert result.loc[5, "quality"] == Quality.NO_DATA
