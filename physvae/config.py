@@ -80,6 +80,7 @@ class Loss(Section):
     """Weights of the terms; see `physvae.training`."""
 
     reconstruction: Literal["elbo", "mcrl"] = "elbo"
+    wake_sleep: bool = True
     draws: Annotated[int, Field(ge=1, le=100)] = 2
     real: Annotated[float, Field(ge=0.0)] = 0.05
     beta: Annotated[float, Field(ge=0.0)] = 1.0
@@ -106,6 +107,12 @@ class Products(Section):
     steps: Annotated[int, Field(ge=1)] = 6_000
 
 
+class Evaluation(Section):
+    """Simulations behind the limits of the quality checks and the figures of the card."""
+
+    simulations: Annotated[int, Field(ge=100)] = 20_000
+
+
 class Config(Section):
     """A whole training file."""
 
@@ -126,6 +133,7 @@ class Config(Section):
     loss: Loss = Loss()
     optimiser: Optimiser = Optimiser()
     products: Products = Products()
+    evaluation: Evaluation = Evaluation()
 
 
 def read_config(path: Path) -> Config:

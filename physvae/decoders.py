@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rtm import ParameterSpace, Prosail, Sensor
-from rtm.soil import SpectralSoil
+from rtm import ParameterSpace, Prosail, Sensor, SpectralSoil
 
 
 class PhysicalDecoder(nn.Module):
@@ -32,6 +31,7 @@ class PhysicalDecoder(nn.Module):
     def __init__(self, sensor: Sensor, soil: SpectralSoil | None = None, crowns: bool = True):
         super().__init__()
         self.prosail = Prosail("D", sensor, soil=soil, crowns=crowns, products=False)
+        self.absorbing = Prosail("D", sensor, soil=soil, crowns=crowns, products=True)
         self.full_space, self.sensor = self.prosail.space, sensor
 
     def bind(self, space: ParameterSpace) -> "PhysicalDecoder":
@@ -48,10 +48,17 @@ class PhysicalDecoder(nn.Module):
         return full.index_copy(-1, self.columns, theta)
 
     def forward(
-        self, theta: Float[Tensor, "*batch parameter"], angles: Float[Tensor, "*batch angle"]
-    ) -> Float[Tensor, "*batch band"]:
+        self, theta: Float[Tensor, "*#batch parameter"], angles: Float[Tensor, "*#batch angle"]
+    ) -> Float[Tensor, "*full band"]:
         """Reflectance [-] of θ under angles [degree]."""
         return self.prosail(self.complete(theta), angles).rso
+
+    def products(
+        self, theta: Float[Tensor, "*#batch parameter"], angles: Float[Tensor, "*#batch angle"]
+    ) -> Float[Tensor, "*full 2"]:
+        """Exact (fapar, fcover) [-] of θ under angles [degree]."""
+        canopy = self.absorbing(self.complete(theta), angles)
+        return torch.stack(torch.broadcast_tensors(canopy.fapar, canopy.fcover), -1)
 
 
 class ResidualDecoder(nn.Module):
@@ -73,10 +80,12 @@ class ResidualDecoder(nn.Module):
         self.register_buffer("gate", torch.zeros(()))
 
     def forward(
-        self, latent: Float[Tensor, "*batch latent"], physical: Float[Tensor, "*batch band"]
-    ) -> Float[Tensor, "*batch band"]:
+        self, latent: Float[Tensor, "*#batch latent"], physical: Float[Tensor, "*#batch band"]
+    ) -> Float[Tensor, "*full band"]:
         """Reflectance [-] to be added to the physical decoding."""
-        inside = self.network(torch.cat((latent, physical.detach()), -1)).tanh()
+        batch = torch.broadcast_shapes(latent.shape[:-1], physical.shape[:-1])
+        seen = (latent.expand(*batch, -1), physical.detach().expand(*batch, -1))
+        inside = self.network(torch.cat(seen, -1)).tanh()
         return self.gate * (inside * self.scale.exp()) @ self.basis.T
 
     def orthogonality(self) -> Float[Tensor, ""]:

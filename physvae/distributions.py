@@ -15,6 +15,7 @@ and the quantile needs no subtraction, because both tails are convex combination
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -128,8 +129,8 @@ class TruncatedNormal(Distribution):
     def cdf(self, value: Tensor) -> Tensor:
         return ndtr(self.to_score(value))
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
         return self.from_score(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -196,7 +197,9 @@ class ScoreMixture(Distribution):
         tril = tril.gather(-3, index[..., None].expand(*shape, 1, d, d)).squeeze(-3)
         return loc + (tril @ noise.expand(*shape, d).unsqueeze(-1)).squeeze(-1)
 
-    def rsample(self, sample_shape: torch.Size = torch.Size(), generator=None) -> Tensor:  # noqa: B008
+    def rsample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
         n = math.prod(sample_shape)
         kind = {"dtype": self.loc.dtype, "device": self.loc.device, "generator": generator}
         choice = torch.rand((n, *self.batch_shape), **kind)

@@ -14,6 +14,7 @@ By the matrix determinant lemma and Sherman-Morrison
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -58,14 +59,14 @@ class BandNoise(nn.Module):
 
     def misfit(self, x: Tensor, mean: Tensor) -> Float[Tensor, "*batch"]:
         """rᵀΣ⁻¹r over the bands that are present (x not NaN)."""
-        return self._terms(x, mean)[0]
+        return self._terms(x, mean).square
 
     def log_prob(self, x: Tensor, mean: Tensor) -> Float[Tensor, "*batch"]:
         """ln p(x | μ) over the bands that are present (x not NaN)."""
-        square, log_det, count = self._terms(x, mean)
-        return -0.5 * (square + log_det + count * math.log(2 * math.pi))
+        terms = self._terms(x, mean)
+        return -0.5 * (terms.square + terms.log_det + terms.count * math.log(2 * math.pi))
 
-    def _terms(self, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _terms(self, x: Tensor, mean: Tensor) -> "Terms":
         seen = x.isfinite()
         gap = torch.where(seen, x, mean) - mean
         variance = self.variance(mean)
@@ -74,7 +75,15 @@ class BandNoise(nn.Module):
         cross = (shared * gap / variance).sum(-1)
         square = (gap.square() / variance).sum(-1) - cross.square() / (1 + s)
         log_det = (variance.log() * seen).sum(-1) + s.log1p()
-        return square, log_det, seen.sum(-1)
+        return Terms(square, log_det, seen.sum(-1))
+
+
+class Terms(NamedTuple):
+    """rᵀΣ⁻¹r, ln|Σ| and the number of bands present, [...] each."""
+
+    square: Tensor
+    log_det: Tensor
+    count: Tensor
 
 
 LIKELIHOODS = {"band-noise": BandNoise}

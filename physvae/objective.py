@@ -9,10 +9,14 @@ Real spectra, u, z_r ~ q(· | x), K draws:
     ELBO   −E ln p(x | u, z_r) + β (KL(q(u) ‖ N(0, I)) + KL(q(z_r) ‖ N(0, I)))
     MCRL   the first term is −ln N(x; m, s² + noise²), m and s² mean and variance of the K decodings
 
+With `wake_sleep` the second trains the decoders and the noise alone (wake) and the encoder learns
+from simulations of the decoders alone (sleep): the bound pulls q to one mode and its intervals become
+too narrow, the simulations do not.
+
 Guards: least action ‖r‖² and unmixing ‖r(z_r, x_P)‖² on simulated canopies, both in units of the
 likelihood's variance, and ‖BᵀB − I‖².
 
-References: Zérah, Valero, Inglada 2024, 10.1016/j.rse.2024.114309 (MCRL); Takeishi & Kalousis,
+References: Hinton et al. 1995, 10.1126/science.7761831 (wake-sleep); Zérah, Valero, Inglada 2024, 10.1016/j.rse.2024.114309 (MCRL); Takeishi & Kalousis,
 NeurIPS 2021 (guards); Papamakarios & Murray, NeurIPS 2016 (L_sim).
 """
 
@@ -49,8 +53,9 @@ def spectra_loss(
     seen : tuple
         The same, with more hidden: what the encoder gets. The decoder must give all back.
     """
-    out = model.encode(*seen)
-    scores, latents = model.head.physical(out), model.head.latent(out)
+    with torch.set_grad_enabled(not loss.wake_sleep):
+        out = model.encode(*seen)
+        scores, latents = model.head.physical(out), model.head.latent(out)
     u = scores.per_component(loss.draws, generator)
     noise = torch.randn((loss.draws, 1, *latents.mean.shape), generator=generator)
     z = latents.mean + latents.stddev * noise
@@ -60,7 +65,7 @@ def spectra_loss(
     else:
         fit = model.likelihood.log_prob(reflectance, total).mean(0)
     kl = (scores.log_prob(u) - standard_normal_log_prob(u)).mean(0)
-    action = ((total - physical).square() / model.likelihood.variance(physical)).sum(-1).mean(0)
+    action = _in_noise_units(model, total - physical, physical).mean(0)
     weight = scores.log_weights.exp().T  # [component, n]
     bound = (weight * (fit - loss.beta * kl - loss.least_action * action)).sum(0)
     return -(bound - loss.beta * _gaussian_kl(latents)).mean()
@@ -69,8 +74,13 @@ def spectra_loss(
 def guard_loss(model: PhysVAE, drawn: Simulation) -> tuple[Tensor, Tensor]:
     """Unmixing and orthogonality [-]."""
     residual = model.residual(drawn.latent, drawn.physical)
-    unmixing = (residual.square() / model.likelihood.variance(drawn.physical)).sum(-1).mean()
+    unmixing = _in_noise_units(model, residual, drawn.physical).mean()
     return unmixing, model.residual.orthogonality()
+
+
+def _in_noise_units(model: PhysVAE, residual: Tensor, physical: Tensor) -> Tensor:
+    """‖r‖² over the likelihood's variance [...]; the variance itself gets no gradient from it."""
+    return (residual.square() / model.likelihood.variance(physical).detach()).sum(-1)
 
 
 def _moment_likelihood(model: PhysVAE, x: Tensor, decoded: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ Moments and quantiles use a fixed scrambled Sobol set: the same pixel gives the 
 batch.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -48,17 +49,13 @@ class Posterior(Distribution):
         super().__init__(scores.batch_shape, scores.event_shape, validate_args=False)
 
     def rsample(
-        self,
-        sample_shape: torch.Size = torch.Size(),  # noqa: B008
-        generator: torch.Generator | None = None,
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
     ) -> Tensor:
         """Random draws of θ [sample, ..., parameter], differentiable."""
-        return self.prior(self.scores.rsample(torch.Size(sample_shape), generator))
+        return self.prior(self.scores.rsample(sample_shape, generator))
 
     def sample(
-        self,
-        sample_shape: torch.Size = torch.Size(),  # noqa: B008
-        generator: torch.Generator | None = None,
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
     ) -> Tensor:
         """Random draws of θ [sample, ..., parameter]."""
         with torch.no_grad():

@@ -39,8 +39,8 @@ class ProductNetwork(nn.Module):
         )
 
     def forward(
-        self, theta: Float[Tensor, "*batch parameter"], sun_zenith: Float[Tensor, "*batch"]
-    ) -> Float[Tensor, "*batch 2"]:
+        self, theta: Float[Tensor, "*#batch parameter"], sun_zenith: Float[Tensor, "*#batch"]
+    ) -> Float[Tensor, "*full 2"]:
         """(fapar, fcover) [-] in 0-1. The optical depth −ln(1 − share) is what the net learns."""
         scaled = (theta - self.mean) / self.sd
         path = sun_zenith.deg2rad().cos().unsqueeze(-1).expand(*theta.shape[:-1], 1)

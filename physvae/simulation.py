@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from physvae.config import Angles, Missing
 from physvae.errors import InputError
 from physvae.tables import read_table
-from rtm import Prosail, Sensor
-from rtm.soil import SpectralSoil
+from rtm import Prosail, Sensor, SpectralSoil
 
-MIXTURES = 4000  # soil mixtures behind the principal components
+MIXTURES = 1000  # soil mixtures behind the principal components
 
 
 class Simulation(NamedTuple):

@@ -25,8 +25,8 @@ from physvae.priors import Prior
 from physvae.products import ProductNetwork
 from physvae.scaling import Features
 from physvae.vae import PhysVAE
-from rtm import Sensor
-from rtm.soil import SpectralSoil
+from rtm import Sensor, SpectralSoil
+from rtm.products import par_quadrature
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "models"
@@ -84,11 +84,12 @@ def save_model(model: PhysVAE, config: Config, folder: Path, figures: dict) -> N
 def pack(model: PhysVAE) -> dict[str, Tensor]:
     """Everything a model needs besides its configuration: weights, sensor nodes, soil shapes."""
     sensor, soil = model.physical.sensor, model.physical.prosail.soil
-    nodes = sensor.wavelength
+    nodes = torch.unique(torch.cat((sensor.wavelength, par_quadrature()[0])))
     shapes = soil.shapes(nodes)
     fixed = {
-        "sensor.wavelength": nodes, "sensor.weights": sensor.weights, "sensor.center": sensor.center,
-        "sensor.fwhm": sensor.fwhm, "soil.basis": shapes[:-1], "soil.mean": shapes[-1],
+        "sensor.wavelength": sensor.wavelength, "sensor.weights": sensor.weights,
+        "sensor.center": sensor.center, "sensor.fwhm": sensor.fwhm,
+        "soil.wavelength": nodes, "soil.basis": shapes[:-1], "soil.mean": shapes[-1],
     }  # fmt: skip
     return {**model.state_dict(), **fixed}
 
@@ -99,7 +100,8 @@ def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
     try:
         part = [fixed[f"sensor.{key}"] for key in ("wavelength", "weights", "center", "fwhm")]
         sensor = Sensor(config.sensor, config.bands, *part)
-        soil = SpectralSoil(part[0].numpy(), fixed["soil.basis"].numpy(), fixed["soil.mean"].numpy())
+        shapes = [fixed[f"soil.{key}"].numpy() for key in ("wavelength", "basis", "mean")]
+        soil = SpectralSoil(*shapes)
         model = assemble(config, sensor, soil)
         model.load_state_dict({k: v for k, v in tensors.items() if k not in fixed})
     except (KeyError, RuntimeError, ValueError) as error:

@@ -1,0 +1,82 @@
+"""The figures a model is shipped with, each computed from the model alone or from given spectra."""
+
+import torch
+from torch import Tensor
+
+from physvae.config import Angles, Missing
+from physvae.posterior import DRAWS
+from physvae.products import LEARNED, traits_of
+from physvae.simulation import hide, simulate
+from physvae.vae import PhysVAE
+
+BLOCK = 500  # observations at a time
+
+
+@torch.no_grad()
+def interval_coverage(
+    model: PhysVAE, *, ranges: Angles, missing: Missing, n: int, seed: int, level: float = 0.9
+) -> dict[str, float]:
+    """Share of simulated truths inside the central interval, by trait.
+
+    Parameters
+    ----------
+    ranges, missing : Angles, Missing
+        How simulations are drawn; the inputs have gaps as in training.
+    n, seed : int
+        Simulations, and the seed that keeps them apart from those of training.
+    level : float
+        Nominal coverage.
+
+    Returns
+    -------
+    dict[str, float]
+        For every trait of the model, products included; fapar and fcover against the exact physics.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    names, tail = tuple(model.traits), (1 - level) / 2
+    inside = torch.zeros(len(names), dtype=torch.float64)
+    for _ in range(n // BLOCK):
+        drawn = simulate(model, BLOCK, ranges, generator)
+        seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator)
+        truth = _truth(model, drawn.theta, drawn.angles, names)
+        draws = model.posterior(*seen).draws(2 * DRAWS)
+        found = traits_of(draws, drawn.angles[:, 0], names, model.space, model.products)
+        for i, name in enumerate(names):
+            low, high = (torch.quantile(found[name], p, dim=0) for p in (tail, 1 - tail))
+            inside[i] += ((truth[name] >= low) & (truth[name] <= high)).double().mean()
+    return dict(zip(names, (inside / (n // BLOCK)).tolist(), strict=True))
+
+
+@torch.no_grad()
+def reconstruction_error(model: PhysVAE, reflectance: Tensor, angles: Tensor) -> dict[str, float]:
+    """Mean squared error of both decodings, each band in units of its own variance.
+
+    Parameters
+    ----------
+    reflectance : Tensor [n, band]
+        Without gaps.
+    angles : Tensor [n, 3]
+        Degree, NaN where missing.
+    """
+    decoded = model.reconstruct(reflectance, angles)
+    variance = reflectance.var(0)
+    return {
+        name: float(((part - reflectance).square() / variance).mean())
+        for name, part in decoded._asdict().items()
+    }
+
+
+@torch.no_grad()
+def product_error(model: PhysVAE, *, ranges: Angles, n: int, seed: int) -> dict[str, float]:
+    """Root mean square error of the fapar and fcover network against the exact physics."""
+    drawn = simulate(model, n, ranges, torch.Generator().manual_seed(seed))
+    exact = model.physical.products(drawn.theta, drawn.angles)
+    learned = model.products(drawn.theta, drawn.angles[:, 0])
+    error = (learned - exact).square().mean(0).sqrt().tolist()
+    return dict(zip(LEARNED, error, strict=True))
+
+
+def _truth(model: PhysVAE, theta: Tensor, angles: Tensor, names: tuple[str, ...]) -> dict:
+    exact = model.physical.products(theta, angles)
+    truth = traits_of(theta, angles[:, 0], names, model.space, model.products)
+    return truth | dict(zip(LEARNED, exact.unbind(-1), strict=True))
