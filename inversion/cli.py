@@ -7,7 +7,9 @@ import typer
 
 from physvae.errors import UsageError
 
-Input = Annotated[Path, typer.Argument(help="Table (CSV, Parquet) or image (GeoTIFF).")]
+Input = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="Table (CSV, Parquet) or image (GeoTIFF).")
+]
 Output = Annotated[
     Path,
     typer.Option("-o", "--output", help="OUT.csv, .parquet (tables); .tif, .nc, .zarr (images)."),

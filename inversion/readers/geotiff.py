@@ -103,18 +103,19 @@ def _layout(source: Any, path: Path, declared: Declaration, known: Sequence[str]
             f"{path}: expected bands {listing(known)}, found {listing(names)};"
             " name the file's bands with --bands"
         )
-    absent = [band for band in known if band not in bands]
-    if absent:
-        LOG.warning("%s: no band %s; estimated from the rest", path, listing(absent))
     angles = {name: numbered[name] for name in COLUMNS.values() if name in numbered}
     if any(np.dtype(dtype).kind == "c" for dtype in source.dtypes):
         raise InputError(f"{path}: expected real numbers, found {source.dtypes[0]}")
+    radiometry = _radiometry(source, path, declared, list(bands.values()))
+    absent = [band for band in known if band not in bands]
+    if absent:
+        LOG.warning("%s: no band %s; estimated from the rest", path, listing(absent))
     return Layout(
         path=str(path),
         bands=bands,
         angles=angles,
         scene_class=numbered.get(SCENE_CLASS),
-        radiometry=_radiometry(source, path, declared, list(bands.values())),
+        radiometry=radiometry,
         angle_scales=tuple(source.scales[number - 1] for number in angles.values()),
     )
 
