@@ -196,9 +196,10 @@ def remarks(
     known = np.mean(quality[water] & DOUBTFUL.value > 0)
     return (
         f"Left out: the corner without data, and {np.mean(~scored[land]):.1%} of the land,"
-        " flagged as doubtful. "
-        f"Of the pond, which is no vegetation, {known:.0%} is flagged. "
-        f"{' and '.join(LEAF_TRAITS)} are compared where LAI > {LEAFY:g}."
+        f" flagged as doubtful. Of the pond, which is no vegetation, {known:.0%} is flagged."
+        f" {' and '.join(LEAF_TRAITS)} are compared where LAI > {LEAFY:g}. The intervals are made"
+        " for real images, whose errors are larger than those of this scene and whose fields"
+        " differ more; here they may hold more than 95 %."
     )
 
 
