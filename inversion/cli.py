@@ -35,7 +35,9 @@ SceneClasses = Annotated[
 KeepClasses = Annotated[
     str, typer.Option(help="Scene classes to estimate, separated by commas, or all.")
 ]
-Chunk = Annotated[int, typer.Option(min=16, help="Side of the blocks [pixel] an image is cut in.")]
+Chunk = Annotated[
+    int, typer.Option(min=16, help="Largest side of the blocks [pixel] an image is cut in.")
+]
 Check = Annotated[
     bool,
     typer.Option(

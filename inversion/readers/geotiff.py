@@ -62,7 +62,7 @@ def read(
     bands
         The band ids the model knows; other bands of the file are left aside.
     chunk
-        Side of the blocks [pixel] in which the image is read.
+        Largest side of the blocks [pixel] in which the image is read.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _radiometry(
         said = Radiometry(declared.scale, declared.offset or 0.0, nodata, "--scale and --offset")
     elif (scale, offset) != (1.0, 0.0):
         said = Radiometry(scale, offset, nodata, "the file's metadata")
-        LOG.warning("%s: reflectance = number · %g + %g, as the file says", path, scale, offset)
+        LOG.warning("%s: scale %g and offset %g, as the file says", path, scale, offset)
     elif any(np.dtype(source.dtypes[n - 1]).kind != "f" for n in numbers):
         raise InputError(
             f"{path}: expected a scale for {source.dtypes[numbers[0] - 1]} numbers, found none in"
@@ -184,7 +184,8 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
     numbers = [*layout.bands.values(), *layout.angles.values()]
     if layout.scene_class is not None:
         numbers.append(layout.scene_class)
-    rows, columns = _chunks(source.height, chunk), _chunks(source.width, chunk)
+    side = min(chunk, _quarter(source.height, source.width))
+    rows, columns = _chunks(source.height, side), _chunks(source.width, side)
     blocks = da.map_blocks(
         _block,
         layout=layout,
@@ -211,6 +212,11 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
         dataset["scene_class"] = (("y", "x"), blocks[-1])
     dataset.attrs["radiometry"] = vars(layout.radiometry)
     return _georeferenced(dataset, source)
+
+
+def _quarter(height: int, width: int) -> int:
+    """Return the side of blocks, a multiple of 16, that give a small image to several cores."""
+    return max(64, -(-max(height, width) // 32) * 16)
 
 
 def _chunks(length: int, chunk: int) -> tuple[int, ...]:

@@ -45,6 +45,11 @@ def test_blocks_do_not_change_what_is_read(geotiff, meadow):
     np.testing.assert_array_equal(whole["reflectance"], parts["reflectance"])
 
 
+def test_a_small_image_is_cut_for_several_cores(geotiff, meadow):
+    dataset = read(geotiff(meadow(200, 240)), Declaration(), bands=BANDS)
+    assert dataset["reflectance"].chunks[1:] == ((128, 72), (128, 112))
+
+
 def test_integers_without_a_scale_are_refused(geotiff, meadow):
     path = geotiff(stored(meadow()))
     with pytest.raises(InputError, match=r"expected a scale for uint16 .*--scale 0\.0001"):
