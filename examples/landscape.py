@@ -235,9 +235,9 @@ def look(traits: dict[str, Image]) -> tuple[Image, dict[str, Image]]:
 
 
 def in_parts(
-    model: rtm.Prosail, theta: torch.Tensor, angles: torch.Tensor, size: int = 2000
+    model: rtm.Prosail, theta: torch.Tensor, angles: torch.Tensor, size: int = 128
 ) -> Iterator[rtm.CanopyReflectance]:
-    """Run the model on `size` pixels at a time, so that little memory is needed."""
+    """Run the model on `size` pixels at a time, so few that they stay in the fast memory."""
     with torch.inference_mode():
         for start in range(0, len(theta), size):
             yield model(theta[start : start + size], angles[start : start + size])
