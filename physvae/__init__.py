@@ -1,10 +1,21 @@
 """PhysVAE: a variational auto-encoder whose decoder is physics (PROSAIL).
 
+For example::
+
     model = physvae.load("sentinel-2")
     estimate = model.estimate(reflectance, angles, ("lai", "ccc"))
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from physvae.distributions import TruncatedNormal
+    from physvae.errors import InputError, ModelError
+    from physvae.priors import Prior
+    from physvae.store import load_model as load
+    from physvae.store import models
+    from physvae.vae import Estimate, PhysVAE, Reconstruction
 
 __version__ = "0.1.0"
 
@@ -19,10 +30,21 @@ _HOMES = {
     "Reconstruction": ("physvae.vae", "Reconstruction"),
     "TruncatedNormal": ("physvae.distributions", "TruncatedNormal"),
 }
-__all__ = [*_HOMES, "__version__"]
+__all__ = [
+    "load",
+    "models",
+    "InputError",
+    "ModelError",
+    "Prior",
+    "PhysVAE",
+    "Estimate",
+    "Reconstruction",
+    "TruncatedNormal",
+    "__version__",
+]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import a public name where it is first used, so that `import physvae` stays quick."""
     if name not in _HOMES:
         raise AttributeError(f"module 'physvae' has no attribute {name!r}")

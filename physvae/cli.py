@@ -36,7 +36,7 @@ def simulate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from physvae.simulate import FORMATS, model_for, plan, write
+    from physvae.spectra_table import FORMATS, model_for, plan, write
     from physvae.tables import read_table
 
     if output.suffix not in FORMATS:
@@ -84,7 +84,9 @@ def train(
     if not root.is_dir():
         raise UsageError(f"--data: expected a folder, got {root}")
     if (output / "checkpoint.safetensors").exists() and not resume:
-        raise InputError(f"{output}: holds a checkpoint; go on with --resume, or name another folder")
+        raise InputError(
+            f"{output}: holds a checkpoint; go on with --resume, or name another folder"
+        )
     if threads:
         torch.set_num_threads(threads)
     output.mkdir(parents=True, exist_ok=True)
@@ -123,7 +125,9 @@ def _with_progress(trainer):
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         total = trainer.config.optimiser.steps
-        bar = progress.add_task("", total=total, completed=trainer.step, simulation=0.0, spectra=0.0)
+        bar = progress.add_task(
+            "", total=total, completed=trainer.step, simulation=0.0, spectra=0.0
+        )
         return trainer.run(
             lambda step, losses: progress.update(
                 bar, completed=step, simulation=losses["simulation"], spectra=losses["spectra"]

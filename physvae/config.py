@@ -18,6 +18,8 @@ Range = tuple[float, float]
 
 
 class Section(BaseModel):
+    """A table of the file; a key it does not know is refused, and it cannot be changed later."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -37,12 +39,17 @@ class Angles(Section):
 
 
 class Missing(Section):
-    """How often an input is hidden in training."""
+    """How often an input is hidden in training.
+
+    `band`, or `often` by band id, and `view`, `sun` for the angles; in a share `subset` of the
+    observations any subset of all inputs is left, from all to none.
+    """
 
     band: Share = 0.03
     often: dict[str, Share] = {}
     view: Share = 0.15
     sun: Share = 0.03
+    subset: Share = 0.1
 
 
 class Noise(Section):
@@ -56,6 +63,8 @@ class Noise(Section):
 
 
 class Encoder(Section):
+    """Kind and size of the encoder's network, and Gaussians in the posterior mixture."""
+
     kind: Literal["mlp"] = "mlp"
     width: Annotated[int, Field(ge=8, le=2048)] = 128
     depth: Annotated[int, Field(ge=1, le=12)] = 3
@@ -63,6 +72,8 @@ class Encoder(Section):
 
 
 class Residual(Section):
+    """Size of the residual decoder: latents, columns of the basis, hidden width."""
+
     latents: Annotated[int, Field(ge=1, le=32)] = 4
     rank: Annotated[int, Field(ge=1, le=10)] = 4
     width: Annotated[int, Field(ge=4, le=512)] = 32
@@ -91,6 +102,11 @@ class Loss(Section):
 
 
 class Optimiser(Section):
+    """Steps of training, and simulations and real spectra in each; `checkpoint` is in steps.
+
+    `averaging` is the share of the running average of the weights that each step keeps.
+    """
+
     steps: Annotated[int, Field(ge=1)] = 10_000
     simulations: Annotated[int, Field(ge=2)] = 512
     spectra: Annotated[int, Field(ge=1)] = 128

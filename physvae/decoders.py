@@ -28,6 +28,9 @@ class PhysicalDecoder(nn.Module):
         Whether bare ground between crowns (`cv`) is part of the model.
     """
 
+    columns: Tensor
+    default: Tensor
+
     def __init__(self, sensor: Sensor, soil: SpectralSoil | None = None, crowns: bool = True):
         super().__init__()
         self.prosail = Prosail("D", sensor, soil=soil, crowns=crowns, products=False)
@@ -69,6 +72,8 @@ class ResidualDecoder(nn.Module):
     bands, latents, rank, width : int
         Bands; residual latents z_r; columns of B; hidden size of W.
     """
+
+    gate: Tensor
 
     def __init__(self, bands: int, *, latents: int, rank: int, width: int):
         super().__init__()

@@ -16,6 +16,7 @@ and the quantile needs no subtraction, because both tails are convex combination
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,7 +24,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.special import log_ndtr, ndtr, ndtri
 
-SCORE_LIMIT = 6.0  # |u| beyond which a score is clamped: Φ(−6) = 1e-9, one draw in a thousand million
+SCORE_LIMIT = 6.0  # |u| at which a score is clamped: Φ(−6) = 1e-9, one draw in a thousand million
 
 
 def truncated_quantile(u: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class TruncatedNormal(Distribution):
     Botev (2017), J. R. Stat. Soc. B 79, 125-148, 10.1111/rssb.12162 (tails).
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, low: Tensor, high: Tensor):
@@ -113,6 +114,7 @@ class TruncatedNormal(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
+        """The interval [low, high], in the variable's unit."""
         return constraints.interval(self.low, self.high)
 
     def from_score(self, u: Tensor) -> Tensor:
@@ -124,16 +126,20 @@ class TruncatedNormal(Distribution):
         return truncated_score((value - self.loc) / self.scale, self.alpha, self.beta)
 
     def icdf(self, value: Tensor) -> Tensor:
+        """Quantile [unit] at a probability in 0-1."""
         return self.from_score(ndtri(value))
 
     def cdf(self, value: Tensor) -> Tensor:
+        """Probability in 0-1 of at most a value [unit]."""
         return ndtr(self.to_score(value))
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Random draws [sample, ...] in the variable's unit, differentiable."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.from_score(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
 
     def log_prob(self, value: Tensor) -> Tensor:
+        """Log density [...] at a value [unit]; −inf outside the interval."""
         x = (value - self.loc) / self.scale
         return truncated_log_prob(x, self.alpha, self.beta) - self.scale.log()
 
@@ -141,8 +147,8 @@ class TruncatedNormal(Distribution):
 class ScoreMixture(Distribution):
     """Mixture of dense Gaussians over a vector of scores.
 
-    log q(u) = log Σ_c π_c N(u; μ_c, S_c S_cᵀ), c over components; S lower triangular, so every pair
-    of variables (LAI and Cab among them) is jointly distributed.
+    log q(u) = log Σ_c π_c N(u; μ_c, S_c S_cᵀ), c over components; S lower triangular, so every
+    pair of variables (LAI and Cab among them) is jointly distributed.
 
     Parameters
     ----------
@@ -153,8 +159,8 @@ class ScoreMixture(Distribution):
         S with a positive diagonal.
     """
 
-    arg_constraints = {}  # noqa: RUF012
-    support = constraints.real_vector
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support: ClassVar[constraints.Constraint] = constraints.real_vector
 
     def __init__(self, logits: Tensor, loc: Tensor, scale_tril: Tensor):
         self.log_weights = logits.log_softmax(-1)
@@ -162,6 +168,7 @@ class ScoreMixture(Distribution):
         super().__init__(loc.shape[:-2], loc.shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        """log q(u) [...] of scores [..., parameter]."""
         gap = (value.unsqueeze(-2) - self.loc).unsqueeze(-1)
         white = torch.linalg.solve_triangular(self.scale_tril, gap, upper=False).squeeze(-1)
         log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -183,28 +190,31 @@ class ScoreMixture(Distribution):
         -------
         Tensor [draw, ..., parameter]
         """
-        extra = (1,) * len(self.batch_shape) if choice.dim() == 1 else ()
-        choice = choice.reshape(*choice.shape, *extra)
-        noise = noise.reshape(*choice.shape, noise.shape[-1])
-        shape = torch.broadcast_shapes(choice.shape, (choice.shape[0], *self.batch_shape))
+        shared = choice.dim() == 1
+        if shared:  # the same points for every posterior: one matrix product for all
+            choice = choice.reshape(-1, *(1,) * len(self.batch_shape))
+            points = noise.T
+        else:
+            points = noise.movedim(0, -1).unsqueeze(-3)
+        pushed = self.loc.unsqueeze(-1) + self.scale_tril @ points  # [..., component, d, draw]
+        if pushed.shape[-3] == 1:
+            return pushed.squeeze(-3).movedim(-1, 0)
         edges = self.log_weights.exp().cumsum(-1)[..., :-1]
-        picked = (choice.unsqueeze(-1) >= edges).sum(-1).expand(shape)
-        d = self.loc.shape[-1]
-        index = picked[..., None, None]
-        loc = self.loc.expand(*shape, *self.loc.shape[-2:])
-        tril = self.scale_tril.expand(*shape, *self.scale_tril.shape[-3:])
-        loc = loc.gather(-2, index.expand(*shape, 1, d)).squeeze(-2)
-        tril = tril.gather(-3, index[..., None].expand(*shape, 1, d, d)).squeeze(-3)
-        return loc + (tril @ noise.expand(*shape, d).unsqueeze(-1)).squeeze(-1)
+        picked = (choice.unsqueeze(-1) >= edges).sum(-1).movedim(0, -1)  # [..., draw]
+        index = picked[..., None, None, :].expand(*pushed.shape[:-3], 1, *pushed.shape[-2:])
+        return pushed.gather(-3, index).squeeze(-3).movedim(-1, 0)
 
     def rsample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
     ) -> Tensor:
+        """Random scores [sample, ..., parameter], differentiable in loc and scale_tril."""
         n = math.prod(sample_shape)
         kind = {"dtype": self.loc.dtype, "device": self.loc.device, "generator": generator}
         choice = torch.rand((n, *self.batch_shape), **kind)
         noise = torch.randn((n, *self.batch_shape, *self.event_shape), **kind)
-        return self.push(choice, noise).reshape(*sample_shape, *self.batch_shape, *self.event_shape)
+        return self.push(choice, noise).reshape(
+            *sample_shape, *self.batch_shape, *self.event_shape
+        )
 
     def per_component(self, draws: int, generator: torch.Generator | None = None) -> Tensor:
         """Differentiable draws from every component [draw, component, ..., parameter].

@@ -17,7 +17,12 @@ class Domain(nn.Module):
     Parameters
     ----------
     bands : int
+        Number of bands.
     """
+
+    mean: Tensor
+    covariance: Tensor
+    limit: Tensor
 
     def __init__(self, bands: int):
         super().__init__()

@@ -31,6 +31,7 @@ class ResidualMLP(nn.Module):
         self.last = nn.Sequential(nn.SiLU(), nn.Linear(width, outputs))
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """Outputs [..., output] of features [..., input]."""
         h = self.first(x)
         for block in self.blocks:
             h = h + block(h)
@@ -50,9 +51,11 @@ class PosteriorHead(nn.Module):
         Gaussians in the mixture over the physical scores.
     """
 
+    place: Tensor
+
     def __init__(self, parameters: int, residual: int, components: int = 1):
         super().__init__()
-        self.parameters, self.residual, self.components = parameters, residual, components
+        self.scores, self.residual, self.components = parameters, residual, components
         rows, columns = torch.tril_indices(parameters, parameters)
         self.register_buffer("place", rows * parameters + columns, persistent=False)
         self.start = nn.Parameter(0.5 * torch.randn(components, parameters) * (components > 1))
@@ -60,7 +63,7 @@ class PosteriorHead(nn.Module):
 
     def physical(self, out: Float[Tensor, "*batch outputs"]) -> ScoreMixture:
         """Posterior over the physical scores."""
-        d, c = self.parameters, self.components
+        d, c = self.scores, self.components
         out = out[..., : self.size - 2 * self.residual].unflatten(-1, (c, -1))
         logits, loc, entries = out[..., 0], out[..., 1 : 1 + d], out[..., 1 + d :]
         flat = torch.zeros(*entries.shape[:-1], d * d, dtype=out.dtype, device=out.device)

@@ -1,10 +1,9 @@
-"""The figures a model is shipped with, each computed from the model alone or from given spectra."""
+"""The figures a model is shipped with, each from the model alone or from given spectra."""
 
 import torch
 from torch import Tensor
 
 from physvae.config import Angles, Missing
-from physvae.posterior import DRAWS
 from physvae.products import LEARNED, traits_of
 from physvae.simulation import hide, simulate
 from physvae.vae import PhysVAE
@@ -30,7 +29,8 @@ def interval_coverage(
     Returns
     -------
     dict[str, float]
-        For every trait of the model, products included; fapar and fcover against the exact physics.
+        For every trait of the model, products included; fapar and fcover against the exact
+        physics.
     """
     generator = torch.Generator().manual_seed(seed)
     names, tail = tuple(model.traits), (1 - level) / 2
@@ -38,11 +38,11 @@ def interval_coverage(
     for _ in range(n // BLOCK):
         drawn = simulate(model, BLOCK, ranges, generator)
         seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator)
-        truth = _truth(model, drawn.theta, drawn.angles, names)
-        draws = model.posterior(*seen).draws(2 * DRAWS)
-        found = traits_of(draws, drawn.angles[:, 0], names, model.space, model.products)
+        truth = true_traits(model, drawn.scores, drawn.angles, names)
+        posterior = model.posterior(*seen)
+        draws = model.draw_traits(posterior, drawn.angles[:, 0], names)
         for i, name in enumerate(names):
-            low, high = (torch.quantile(found[name], p, dim=0) for p in (tail, 1 - tail))
+            low, high = (model.quantile(posterior, draws, name, p) for p in (tail, 1 - tail))
             inside[i] += ((truth[name] >= low) & (truth[name] <= high)).double().mean()
     return dict(zip(names, (inside / (n // BLOCK)).tolist(), strict=True))
 
@@ -71,12 +71,15 @@ def product_error(model: PhysVAE, *, ranges: Angles, n: int, seed: int) -> dict[
     """Root mean square error of the fapar and fcover network against the exact physics."""
     drawn = simulate(model, n, ranges, torch.Generator().manual_seed(seed))
     exact = model.physical.products(drawn.theta, drawn.angles)
-    learned = model.products(drawn.theta, drawn.angles[:, 0])
+    learned = model.products(drawn.scores, drawn.theta[:, 0], drawn.angles[:, 0])
     error = (learned - exact).square().mean(0).sqrt().tolist()
     return dict(zip(LEARNED, error, strict=True))
 
 
-def _truth(model: PhysVAE, theta: Tensor, angles: Tensor, names: tuple[str, ...]) -> dict:
-    exact = model.physical.products(theta, angles)
-    truth = traits_of(theta, angles[:, 0], names, model.space, model.products)
+def true_traits(
+    model: PhysVAE, scores: Tensor, angles: Tensor, names: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Traits [n] by name of known scores [n, parameter], products from the exact physics."""
+    exact = model.physical.products(model.prior(scores), angles)
+    truth = traits_of(scores, angles[:, 0], names, model.prior, model.products)
     return truth | dict(zip(LEARNED, exact.unbind(-1), strict=True))

@@ -5,16 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import physvae
 from physvae.config import Config
-from physvae.evaluation import interval_coverage, product_error, reconstruction_error
+from physvae.evaluation import (
+    BLOCK,
+    interval_coverage,
+    product_error,
+    reconstruction_error,
+    true_traits,
+)
 from physvae.files import write_atomically
 from physvae.simulation import hide, simulate
 from physvae.store import save_model
 from physvae.training import read_spectra
-from physvae.vae import PhysVAE
+from physvae.vae import NORMAL, PhysVAE
+from rtm import PRODUCTS
 
 KEPT = 0.98  # share of simulations within each of the two limits
 SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the configuration's seed
@@ -38,14 +45,14 @@ def fit_products(model: PhysVAE, config: Config) -> None:
     with torch.no_grad():
         pairs = zip(drawn.theta.split(4096), drawn.angles.split(4096), strict=True)
         exact = torch.cat([model.physical.products(*pair) for pair in pairs])
-    net.mean.copy_(drawn.theta.mean(0))
-    net.sd.copy_(drawn.theta.std(0))
     optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, plan.steps)
     net.requires_grad_(True)
     for _ in range(plan.steps):
         rows = torch.randint(len(exact), (1024,), generator=generator)
-        loss = nn.functional.mse_loss(net(drawn.theta[rows], drawn.angles[rows, 0]), exact[rows])
+        loss = nn.functional.mse_loss(
+            net(drawn.scores[rows], drawn.theta[rows, 0], drawn.angles[rows, 0]), exact[rows]
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -54,20 +61,38 @@ def fit_products(model: PhysVAE, config: Config) -> None:
 
 @torch.no_grad()
 def set_limits(model: PhysVAE, config: Config) -> None:
-    """Limits of misfit and novelty that simulations keep, and the prior's spread of LAI."""
+    """Limits of misfit and novelty that simulations keep, LAI's prior sd, products' spread."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["limits"])
     drawn = simulate(model, config.evaluation.simulations, config.angles, generator)
     model.lai_prior_sd.copy_(drawn.theta[:, 0].std())
     model.domain.fit(drawn.reflectance, KEPT)
-    model.misfit_limit.fill_(1.0)
     seen = hide(drawn.reflectance, drawn.angles, config.bands, config.missing, generator)
-    parts = zip(*(x.split(2000) for x in seen), strict=True)
-    misfit = torch.cat([model.estimate(*part, ("lai",)).misfit for part in parts])
+    model.misfit_limit.fill_(1.0)
+    model.product_spread.fill_(1.0)
+    columns = (*seen, drawn.scores, drawn.angles)
+    blocks = list(zip(*(column.split(BLOCK) for column in columns), strict=True))
+    misfit = torch.cat([model.estimate(x, a, ("lai",)).misfit for x, a, _, _ in blocks])
+    scores = torch.cat([_product_scores(model, *block) for block in blocks], -1)
     model.misfit_limit.copy_(torch.quantile(misfit, KEPT))
+    ratios = [
+        torch.quantile(scores.abs(), p, dim=-1) / NORMAL.inv_cdf((1 + p) / 2) for p in (0.9, 0.95)
+    ]
+    model.product_spread.copy_(torch.stack(ratios).mean(0))
+
+
+def _product_scores(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, truth: Tensor, true_angles: Tensor
+) -> Tensor:
+    """Normal scores [product, n] of the ranks of true products among their draws."""
+    names = tuple(PRODUCTS)
+    draws = model.draw_traits(model.posterior(reflectance, angles), true_angles[:, 0], names)
+    true = true_traits(model, truth, true_angles, names)
+    rank = torch.stack([(draws[name] < true[name]).sum(0) for name in names])
+    return torch.special.ndtri((rank + 0.5) / (len(draws[names[0]]) + 1))
 
 
 def measure(model: PhysVAE, config: Config, data: Path) -> dict:
-    """The figures of the card: coverage on simulations, reconstruction of held-out real spectra."""
+    """The card's figures: coverage on simulations, reconstruction of held-out real spectra."""
     seed, n = config.seed + SEEDS["coverage"], config.evaluation.simulations
     figures: dict = {
         "coverage_90": interval_coverage(
@@ -85,7 +110,9 @@ def measure(model: PhysVAE, config: Config, data: Path) -> dict:
 
 def card(model: PhysVAE, config: Config, figures: dict) -> str:
     """The model card: what it is, how it was made, what was measured, what it is not."""
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
+    versions = (
+        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
+    )
     size = sum(p.numel() for p in model.parameters())
     coverage = "\n".join(
         f"| {name} | {model.traits[name].unit} | {100 * value:.1f} % |"
@@ -109,9 +136,10 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
 
 CARD = """# {name}
 
-Leaf and canopy traits from {sensor} surface reflectance ({bands}); any band or angle may be missing.
-A variational auto-encoder with PROSAIL (PROSPECT-D, 4SAIL, library soils, bare ground between
-crowns) as its physical decoder on {nodes} wavelengths, and a gated residual decoder; {size} weights.
+Leaf and canopy traits from {sensor} surface reflectance ({bands}); any band or angle may be
+missing. A variational auto-encoder with PROSAIL (PROSPECT-D, 4SAIL, library soils, bare ground
+between crowns) as its physical decoder on {nodes} wavelengths, and a gated residual decoder;
+{size} weights.
 
 ## How it was made
 
@@ -122,8 +150,8 @@ crowns) as its physical decoder on {nodes} wavelengths, and a gated residual dec
 {spectra} (every fifth group held out)
 - PhysVAE {version}, {versions}
 
-No measured trait was used in training. The prior and the noise level in the preset were chosen with
-the development field plots in view, so figures on those plots are development figures.
+No measured trait was used in training. The prior and the noise level in the preset were chosen
+with the development field plots in view, so figures on those plots are development figures.
 
 ## What was measured
 
@@ -145,6 +173,7 @@ physics: {product}.
 ## Limits
 
 Intervals are those of the model: they hold for canopies like the simulated ones. Senescent crops,
-snow, water, cloud and built-up pixels are outside; the quality bits say so where they can. LAI is that
-of PROSAIL: all that looks like leaves, so plant area rather than green leaf area in dry crops.
+snow, water, cloud and built-up pixels are outside; the quality bits say so where they can. LAI is
+that of PROSAIL: all that looks like leaves, so plant area rather than green leaf area in dry
+crops.
 """

@@ -2,22 +2,24 @@
 
 Simulations, with scores u, z_r drawn from their priors, x = x_P(u) + r(z_r, x_P) + noise:
 
-    L_sim = −ln q(u, z_r | x)                                self-supervised: the encoder returns them
+    L_sim = −ln q(u, z_r | x)        self-supervised: the encoder returns what was drawn
 
 Real spectra, u, z_r ~ q(· | x), K draws:
 
     ELBO   −E ln p(x | u, z_r) + β (KL(q(u) ‖ N(0, I)) + KL(q(z_r) ‖ N(0, I)))
-    MCRL   the first term is −ln N(x; m, s² + noise²), m and s² mean and variance of the K decodings
+    MCRL   the first term is −ln N(x; m, s² + noise²), m and s² mean and variance of the K
+           decodings
 
 With `wake_sleep` the second trains the decoders and the noise alone (wake) and the encoder learns
-from simulations of the decoders alone (sleep): the bound pulls q to one mode and its intervals become
-too narrow, the simulations do not.
+from simulations of the decoders alone (sleep): the bound pulls q to one mode and its intervals
+become too narrow, the simulations do not.
 
 Guards: least action ‖r‖² and unmixing ‖r(z_r, x_P)‖² on simulated canopies, both in units of the
 likelihood's variance, and ‖BᵀB − I‖².
 
-References: Hinton et al. 1995, 10.1126/science.7761831 (wake-sleep); Zérah, Valero, Inglada 2024, 10.1016/j.rse.2024.114309 (MCRL); Takeishi & Kalousis,
-NeurIPS 2021 (guards); Papamakarios & Murray, NeurIPS 2016 (L_sim).
+References: Hinton et al. 1995, 10.1126/science.7761831 (wake-sleep); Zérah, Valero, Inglada
+2024, 10.1016/j.rse.2024.114309 (MCRL); Takeishi & Kalousis, NeurIPS 2021 (guards); Papamakarios &
+Murray, NeurIPS 2016 (L_sim).
 """
 
 import math

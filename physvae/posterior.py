@@ -10,6 +10,7 @@ batch.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,20 @@ def sobol_points(draws: int, dimensions: int) -> Tensor:
     return points.clamp(1e-6, 1 - 1e-6)
 
 
+def draw_quantile(draws: Tensor, probability: float) -> Tensor:
+    """Quantile over the first axis, linear between order statistics as `torch.quantile`, faster.
+
+    >>> draw_quantile(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
+    tensor(2.5000)
+    """
+    upper = probability > 0.5
+    place = (len(draws) - 1) * (1 - probability if upper else probability)
+    below = int(place)
+    ordered = draws.topk(min(below + 2, len(draws)), 0, largest=upper).values
+    last = ordered[min(below + 1, len(ordered) - 1)]
+    return torch.lerp(ordered[below], last, place - below)
+
+
 class Posterior(Distribution):
     """Joint distribution over θ [..., parameter], LAI and chlorophyll included together.
 
@@ -40,8 +55,8 @@ class Posterior(Distribution):
         The map T and the density p(θ); its `space` names the last axis.
     """
 
-    arg_constraints = {}  # noqa: RUF012
-    support = constraints.real_vector
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support: ClassVar[constraints.Constraint] = constraints.real_vector
     has_rsample = True
 
     def __init__(self, scores: ScoreMixture, prior: Prior):
@@ -61,10 +76,14 @@ class Posterior(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
 
+    def score_draws(self, count: int = DRAWS) -> Tensor:
+        """Fixed quasi-random draws of the scores u [count, ..., parameter]."""
+        points = sobol_points(count, self.event_shape[0] + 1).to(self.scores.loc)
+        return self.scores.push(points[:, 0], torch.special.ndtri(points[:, 1:]))
+
     def draws(self, count: int = DRAWS) -> Tensor:
         """Fixed quasi-random draws of θ [count, ..., parameter]."""
-        points = sobol_points(count, self.event_shape[0] + 1).to(self.scores.loc)
-        return self.prior(self.scores.push(points[:, 0], torch.special.ndtri(points[:, 1:])))
+        return self.prior(self.score_draws(count))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """ln q(θ | x) [...], in the variables' own units."""
@@ -74,15 +93,17 @@ class Posterior(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        """Mean of θ [..., parameter] over the fixed draws, in the variables' own units."""
         return self.draws().mean(0)
 
     @property
     def variance(self) -> Tensor:
+        """Variance of θ [..., parameter] over the fixed draws, in the units squared."""
         return self.draws().var(0)
 
     def icdf(self, value: Tensor | float) -> Tensor:
         """Marginal quantiles of θ [..., parameter] at a probability."""
-        return torch.quantile(self.draws(), float(value), dim=0)
+        return draw_quantile(self.draws(), float(value))
 
     @property
     def centre(self) -> Tensor:

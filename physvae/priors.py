@@ -58,6 +58,15 @@ class Prior(nn.Module):
         The variables in order, with the bounds they can reach.
     """
 
+    mean: Tensor
+    sd: Tensor
+    low: Tensor
+    high: Tensor
+    low_15: Tensor
+    high_15: Tensor
+    alpha: Tensor
+    beta: Tensor
+
     def __init__(self, marginals: dict[str, Marginal], source: ParameterSpace):
         super().__init__()
         names = list(marginals)
@@ -83,6 +92,18 @@ class Prior(nn.Module):
         low, high = self._bounds(v[..., :1])
         theta = (v - self.low) * (high - low) / (self.high - self.low) + low
         return self._multiply(theta)
+
+    def named(self, u: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+        """Some variables by name [...] from scores u [..., parameter], without all the others.
+
+        LAI, and what a variable is a multiple of, come along: the map is triangular.
+        """
+        wanted = {"lai", *names}
+        wanted |= {base for name in wanted if (base := self.marginals[name].times)}
+        kept = {name: m for name, m in self.marginals.items() if name in wanted}
+        part = Prior(kept, self.space).to(self.mean)
+        columns = [self.space.index(name) for name in kept]
+        return part.space.split(part(u[..., columns]))
 
     def to_score(self, theta: Tensor) -> Tensor:
         """Scores u [..., parameter] of variables θ: the inverse of calling the prior."""

@@ -1,22 +1,25 @@
 """fAPAR and fCover of posterior draws.
 
 Both follow from θ and the sun by PROSAIL. Running PROSAIL over the photosynthetic wavelengths for
-every draw of every pixel costs more than the rest of a retrieval, so a small network learns the two
-numbers from the exact ones; its error is measured and stored with the model. ccc and cwc are exact.
+every draw of every pixel costs more than the rest of a retrieval, so a small network learns the
+two numbers from the exact ones; its error is measured and stored with the model. ccc and cwc are
+exact.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rtm import PRODUCTS, ParameterSpace
+from physvae.priors import Prior
+from rtm import PRODUCTS, Parameter, ParameterSpace
 from rtm.products import ccc, cwc
 
 LEARNED = ("fapar", "fcover")
+EXACT = {"ccc": ("cab", ccc), "cwc": ("cw", cwc)}  # by the leaf variable they scale
 
 
 class ProductNetwork(nn.Module):
-    """fAPAR and fCover [-] from θ and the sun's zenith: two hidden layers and a logistic.
+    """fAPAR and fCover [-] from the scores of θ and the sun: two hidden layers and a logistic.
 
     Parameters
     ----------
@@ -28,8 +31,6 @@ class ProductNetwork(nn.Module):
 
     def __init__(self, parameters: int, width: int = 32):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(parameters))
-        self.register_buffer("sd", torch.ones(parameters))
         self.network = nn.Sequential(
             nn.Linear(parameters + 2, width),
             nn.SiLU(),
@@ -39,42 +40,47 @@ class ProductNetwork(nn.Module):
         )
 
     def forward(
-        self, theta: Float[Tensor, "*#batch parameter"], sun_zenith: Float[Tensor, "*#batch"]
+        self,
+        scores: Float[Tensor, "*#batch parameter"],
+        lai: Float[Tensor, "*#batch"],
+        sun_zenith: Float[Tensor, "*#batch"],
     ) -> Float[Tensor, "*full 2"]:
-        """(fapar, fcover) [-] in 0-1. The optical depth −ln(1 − share) is what the net learns."""
-        scaled = (theta - self.mean) / self.sd
-        path = sun_zenith.deg2rad().cos().unsqueeze(-1).expand(*theta.shape[:-1], 1)
-        lai = theta[..., :1]
-        features = torch.cat((scaled, path, (-0.5 * lai).exp()), -1)
-        depth = nn.functional.softplus(self.network(features)) * lai
+        """(fapar, fcover) [-] in 0-1. The net learns the optical depth −ln(1 − share) per LAI."""
+        path = sun_zenith.deg2rad().cos().expand(lai.shape)
+        features = torch.cat((scores, torch.stack((path, (-0.5 * lai).exp()), -1)), -1)
+        depth = nn.functional.softplus(self.network(features)) * lai.unsqueeze(-1)
         return -torch.expm1(-depth)
 
 
 def traits_of(
-    theta: Tensor, sun_zenith: Tensor, names: tuple[str, ...], space: ParameterSpace, net: nn.Module
+    scores: Tensor, sun_zenith: Tensor, names: tuple[str, ...], prior: Prior, net: ProductNetwork
 ) -> dict[str, Tensor]:
-    """Traits by name [...] of draws θ [..., parameter]: variables as they are, products computed.
+    """Traits by name [...] of draws: variables as they are, products computed.
 
     Parameters
     ----------
-    theta : Tensor [..., parameter]
+    scores : Tensor [..., parameter]
+        Standard normal scores of θ.
     sun_zenith : Tensor [...]
         Degree.
     names : tuple of str
-        Variables of `space` or keys of `rtm.PRODUCTS`.
+        Variables of the prior or keys of `rtm.PRODUCTS`.
+    prior : Prior
+        The map from scores to variables.
+    net : ProductNetwork
+        Where fapar and fcover come from.
     """
-    values = space.split(theta)
-    wanted = {name: values[name] for name in names if name in values}
-    exact = {"ccc": ("cab", ccc), "cwc": ("cw", cwc)}
-    for name, (leaf, formula) in exact.items():
+    leaves = [leaf for name, (leaf, _) in EXACT.items() if name in names]
+    values = prior.named(scores, (*leaves, *(name for name in names if name not in PRODUCTS)))
+    for name, (leaf, formula) in EXACT.items():
         if name in names:
-            wanted[name] = formula(values["lai"], values[leaf])
+            values[name] = formula(values["lai"], values[leaf])
     if any(name in LEARNED for name in names):
-        learned = net(theta, sun_zenith).unbind(-1)
-        wanted |= {n: v for n, v in zip(LEARNED, learned, strict=True) if n in names}
-    return {name: wanted[name] for name in names}
+        learned = net(scores, values["lai"], sun_zenith).unbind(-1)
+        values |= dict(zip(LEARNED, learned, strict=True))
+    return {name: values[name] for name in names}
 
 
-def trait_table(space: ParameterSpace) -> dict:
+def trait_table(space: ParameterSpace) -> dict[str, Parameter]:
     """Every trait a model can estimate, with unit and bounds: θ, then the products."""
     return {p.name: p for p in space.parameters} | dict(PRODUCTS)

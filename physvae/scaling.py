@@ -23,6 +23,11 @@ class Features(nn.Module):
         How many of each.
     """
 
+    mean: Tensor
+    log_mean: Tensor
+    sd: Tensor
+    log_sd: Tensor
+
     def __init__(self, bands: int, angles: int = 3):
         super().__init__()
         self.size = 3 * bands + 2 * angles

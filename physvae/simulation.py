@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from physvae.config import Angles, Missing
 from physvae.errors import InputError
+from physvae.priors import Prior
 from physvae.tables import read_table
+from physvae.vae import PhysVAE
 from rtm import Prosail, Sensor, SpectralSoil
 
 MIXTURES = 1000  # soil mixtures behind the principal components
@@ -44,9 +46,7 @@ def draw_angles(n: int, ranges: Angles, generator: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, 3, generator=generator)
 
 
-def simulate(
-    model: nn.Module, n: int, ranges: Angles, generator: torch.Generator
-) -> Simulation:
+def simulate(model: PhysVAE, n: int, ranges: Angles, generator: torch.Generator) -> Simulation:
     """n observations of a model: its prior, its physics, its residual, its noise.
 
     The residual of random latents is what the model has learned about its own discrepancy from
@@ -74,16 +74,18 @@ def hide(
     reflectance: Tensor, angles: Tensor, bands: tuple[str, ...], rates: Missing,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The same observations with inputs missing at random (NaN); one band at least is kept."""
-    n = len(reflectance)
-    rate = torch.tensor([rates.often.get(band, rates.band) for band in bands])
-    gone = torch.rand(reflectance.shape, generator=generator) < rate
-    gone[:, 0] &= ~gone.all(-1)
-    views = torch.rand(n, 1, generator=generator) < rates.view
-    sun = torch.rand(n, 1, generator=generator) < rates.sun
-    unknown = torch.cat((sun, views, views), -1)
-    nan = torch.tensor(torch.nan)
-    return torch.where(gone, nan, reflectance), torch.where(unknown, nan, angles)
+    """The same observations with inputs missing at random (NaN)."""
+    n, nan = len(reflectance), torch.tensor(torch.nan)
+    band = torch.tensor([rates.often.get(name, rates.band) for name in bands])
+    rate = torch.cat((band, torch.tensor([rates.sun, rates.view]))).expand(n, -1)
+    any_share = torch.rand(n, 1, generator=generator)
+    chosen = torch.rand(n, 1, generator=generator) < rates.subset
+    gone = torch.rand(rate.shape, generator=generator) < torch.where(chosen, any_share, rate)
+    unknown = gone[:, [-2, -1, -1]]  # both view angles are known or neither is
+    return (
+        torch.where(gone[:, :-2], nan, reflectance),
+        torch.where(unknown, nan, angles),
+    )
 
 
 def soil_from_library(files: list[Path], components: int, seed: int) -> SpectralSoil:
@@ -110,7 +112,7 @@ def soil_from_library(files: list[Path], components: int, seed: int) -> Spectral
 
 
 def reduced_sensor(
-    sensor: Sensor, prior: nn.Module, soil: SpectralSoil, *, crowns: bool, ranges: Angles,
+    sensor: Sensor, prior: Prior, soil: SpectralSoil, *, crowns: bool, ranges: Angles,
     tolerance: float, seed: int,
 ) -> Sensor:  # fmt: skip
     """A sensor on few wavelengths, exact to `tolerance` on draws of the prior."""

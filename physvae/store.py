@@ -1,8 +1,8 @@
 """Models on disk: config.json, weights.safetensors, card.md. Nothing else is ever read.
 
 A folder is refused before use if a file is missing or is not what config.json says: its hash, its
-names, its shapes, or a number that is not finite. Pickled models (.pt, .pkl, .ckpt, .joblib) run code
-when they are opened and are never opened.
+names, its shapes, or a number that is not finite. Pickled models (.pt, .pkl, .ckpt, .joblib) run
+code when they are opened and are never opened.
 """
 
 import hashlib
@@ -106,7 +106,9 @@ def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
         model.load_state_dict({k: v for k, v in tensors.items() if k not in fixed})
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{source}: expected the tensors of its config.json, got {reason}") from None
+        raise ModelError(
+            f"{source}: expected the tensors of its config.json, got {reason}"
+        ) from None
     return model
 
 
@@ -145,7 +147,9 @@ def load_model(name: str | Path, device: str = "cpu") -> PhysVAE:
             f"got {digest}"
         )
     model = unpack(
-        parse_config(record["training"], str(folder / "config.json")), _tensors(raw, folder), str(folder)
+        parse_config(record["training"], str(folder / "config.json")),
+        _tensors(raw, folder),
+        str(folder),
     )
     model.config, model.sha256 = record, digest
     return model.to(device).eval().requires_grad_(False)
@@ -153,8 +157,9 @@ def load_model(name: str | Path, device: str = "cpu") -> PhysVAE:
 
 def _read_record(folder: Path) -> dict:
     if not folder.is_dir():
+        known = ", ".join(models())
         raise ModelError(
-            f"{folder}: expected a model folder or one of {', '.join(models())}, got no such folder"
+            f"{folder}: expected a model folder or one of {known}, got no such folder"
         )
     try:
         record = json.loads(_read_bytes(folder / "config.json"))

@@ -36,6 +36,7 @@ class RealSpectra(NamedTuple):
     angles: Tensor
 
     def take(self, rows: Tensor) -> "RealSpectra":
+        """Some of the spectra, by row numbers or by a mask [n]."""
         return RealSpectra(self.reflectance[rows], self.angles[rows])
 
 
@@ -105,7 +106,10 @@ class Trainer:
         return RealSpectra(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def run(self, report: Callable[[int, dict], None] = lambda step, losses: None) -> PhysVAE:
-        """Train to the last step; `report(step, losses)` after each. Returns the averaged model."""
+        """Train to the last step, with `report(step, losses)` after each.
+
+        Returns the averaged model.
+        """
         plan = self.config.optimiser
         while self.step < plan.steps:
             losses = self.advance()
@@ -134,7 +138,9 @@ class Trainer:
         self.step += 1
         losses = {name: float(value.detach()) for name, value in terms.items()}
         if not np.isfinite(sum(losses.values())):
-            raise RuntimeError(f"training: expected a finite loss at step {self.step}, got {losses}")
+            raise RuntimeError(
+                f"training: expected a finite loss at step {self.step}, got {losses}"
+            )
         self.log.append({"step": self.step, **losses})
         return losses
 
@@ -155,7 +161,7 @@ class Trainer:
         return terms
 
     def _schedule(self, done: float) -> None:
-        """Learning rate: a short rise, then a cosine to zero. Gate: 0 in the warm-up, then to 1."""
+        """Learning rate: a short rise, a cosine to zero. Gate: 0 in the warm-up, then to 1."""
         rate = min(1.0, done / 0.02 + 0.01) * 0.5 * (1 + np.cos(np.pi * done))
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.optimiser.learning_rate * rate

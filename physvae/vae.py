@@ -7,15 +7,24 @@ The physical latents are standard normal scores of the prior, so the prior is N(
 posterior is dense between all variables. Works on reflectance 0-1 with NaN where missing.
 """
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from physvae.posterior import DRAWS, Posterior
-from physvae.products import trait_table, traits_of
+from physvae.decoders import PhysicalDecoder, ResidualDecoder
+from physvae.domain import Domain
+from physvae.encoders import PosteriorHead
+from physvae.likelihoods import BandNoise
+from physvae.posterior import DRAWS, Posterior, draw_quantile
+from physvae.priors import Prior
+from physvae.products import ProductNetwork, trait_table, traits_of
+from physvae.scaling import Features
+from rtm import PRODUCTS, Parameter, ParameterSpace
 
+NORMAL = NormalDist()
 ANGLES = ("tts", "tto", "psi")
 FILL_ANGLES = (40.0, 5.0, 90.0)  # for decoding only, where an angle is missing [degree]
 DEFAULT_TRAITS = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
@@ -60,19 +69,26 @@ class PhysVAE(nn.Module):
     name, bands : str, tuple of str
         Model name and band ids of the last axis of a reflectance.
     prior : Prior
-    features, encoder, head : nn.Module
-        See `physvae.scaling` and `physvae.encoders`.
-    physical, residual : nn.Module
+        Of θ, as a map of standard normal scores.
+    features, encoder, head : Features, nn.Module, PosteriorHead
+        Input, network and output of the encoder; the network is one of `physvae.encoders`.
+    physical, residual : PhysicalDecoder, ResidualDecoder
         See `physvae.decoders`.
-    likelihood : nn.Module
+    likelihood : BandNoise
         See `physvae.likelihoods`.
-    products, domain : nn.Module
+    products, domain : ProductNetwork, Domain
         fAPAR and fCover of draws; the distance of a spectrum from the training spectra.
     """
 
+    misfit_limit: Tensor
+    lai_prior_sd: Tensor
+    product_spread: Tensor
+
     def __init__(
-        self, *, name, bands, prior, features, encoder, head, physical, residual,
-        likelihood, products, domain,
+        self, *, name: str, bands: tuple[str, ...], prior: Prior,
+        features: Features, encoder: nn.Module, head: PosteriorHead,
+        physical: PhysicalDecoder, residual: ResidualDecoder, likelihood: BandNoise,
+        products: ProductNetwork, domain: Domain,
     ):  # fmt: skip
         super().__init__()
         self.name, self.bands, self.angles = name, tuple(bands), ANGLES
@@ -81,11 +97,12 @@ class PhysVAE(nn.Module):
         self.likelihood, self.products, self.domain = likelihood, products, domain
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))
+        self.register_buffer("product_spread", torch.ones(len(PRODUCTS)))
         self.config: dict = {}
         self.sha256: str = ""
 
     @property
-    def space(self):
+    def space(self) -> ParameterSpace:
         """ParameterSpace of θ."""
         return self.prior.space
 
@@ -95,7 +112,7 @@ class PhysVAE(nn.Module):
         return self.physical.sensor.name
 
     @property
-    def traits(self) -> dict:
+    def traits(self) -> dict[str, Parameter]:
         """Every trait that can be estimated, with unit and bounds."""
         return trait_table(self.space)
 
@@ -164,25 +181,43 @@ class PhysVAE(nn.Module):
                 f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
             )
         posterior = self.posterior(reflectance, angles)
-        names = tuple(dict.fromkeys((*variables, "lai")))
-        sun = filled(angles)[..., 0]
-        draws = traits_of(posterior.draws(DRAWS), sun, names, self.space, self.products)
-        mean = {name: draws[name].mean(0) for name in names}
-        sd = {name: draws[name].std(0) for name in names}
-        p025, p975 = (self._quantile(posterior, draws, variables, p) for p in (0.025, 0.975))
+        draws = self.draw_traits(posterior, filled(angles)[..., 0], (*variables, "lai"))
+        sd = {name: self.spread(name) * draws[name].std(0) for name in draws}
         return Estimate(
-            {name: mean[name] for name in variables}, {name: sd[name] for name in variables},
-            p025, p975, self._misfit(reflectance, angles, posterior.centre),
-            self.domain(reflectance), sd["lai"] / self.lai_prior_sd,
-        )  # fmt: skip
+            {name: draws[name].mean(0) for name in variables},
+            {name: sd[name] for name in variables},
+            {name: self.quantile(posterior, draws, name, 0.025) for name in variables},
+            {name: self.quantile(posterior, draws, name, 0.975) for name in variables},
+            self._misfit(reflectance, angles, posterior.centre),
+            self.domain(reflectance),
+            sd["lai"] / self.lai_prior_sd,
+        )
 
-    def _quantile(self, posterior, draws, variables, probability: float) -> dict[str, Tensor]:
-        """Quantiles of draws; LAI's, which nothing else shifts, from its exact marginal."""
-        found = {n: torch.quantile(draws[n], probability, dim=0) for n in variables if n != "lai"}
-        if "lai" in variables:
+    def draw_traits(
+        self, posterior: Posterior, sun_zenith: Tensor, names: tuple[str, ...]
+    ) -> dict[str, Tensor]:
+        """Fixed draws [draw, ...] of traits by name; sun_zenith [...] in degrees."""
+        return traits_of(
+            posterior.score_draws(DRAWS), sun_zenith, names, self.prior, self.products
+        )
+
+    def spread(self, name: str) -> float:
+        """How much wider than its draws a trait truly is, on simulations: 1 for θ.
+
+        The posterior is fitted to θ; products of θ inherit what its shape lacks, and are corrected
+        (Kuleshov et al. 2018, arXiv 1807.00263, with a single factor on the normal score).
+        """
+        return float(self.product_spread[list(PRODUCTS).index(name)]) if name in PRODUCTS else 1.0
+
+    def quantile(
+        self, posterior: Posterior, draws: dict[str, Tensor], name: str, probability: float
+    ) -> Tensor:
+        """Quantile [...] of one trait; LAI's from its exact marginal, which nothing else shifts."""
+        if name == "lai":
             score = posterior.scores.marginal_quantile(probability, 0)
-            found["lai"] = self.prior(_first(score, len(self.space)))[..., 0]
-        return {name: found[name] for name in variables}
+            return self.prior(_first(score, len(self.space)))[..., 0]
+        level = NORMAL.cdf(self.spread(name) * NORMAL.inv_cdf(probability))
+        return draw_quantile(draws[name], level)
 
     def _misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
         physical = self.physical(theta, filled(angles))

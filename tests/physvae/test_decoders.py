@@ -1,4 +1,4 @@
-"""The physical decoder is PROSAIL and nothing else; the residual one is closed until it is opened."""
+"""The physical decoder is PROSAIL and nothing else; the residual one is closed until opened."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,15 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from physvae.distributions import ScoreMixture, TruncatedNormal
 
-INTERVALS = [(-1.0, 1.0), (0.0, 6.7), (-0.4, 1.2), (-7.0, -3.0), (3.0, 9.0), (-8.0, 8.0), (5.0, 5.5)]
+INTERVALS = [
+    (-1.0, 1.0),
+    (0.0, 6.7),
+    (-0.4, 1.2),
+    (-7.0, -3.0),
+    (3.0, 9.0),
+    (-8.0, 8.0),
+    (5.0, 5.5),
+]
 
 
 def truncated(alpha: float, beta: float) -> TruncatedNormal:

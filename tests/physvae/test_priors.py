@@ -33,6 +33,13 @@ def test_scores_and_variables_are_two_names_of_one_thing(prior):
     np.testing.assert_allclose(prior.to_score(prior(u)), u, atol=1e-6)
 
 
+def test_a_part_of_the_variables_is_the_same_as_all(prior):
+    u = scores(50, len(prior.space))
+    whole = prior.space.split(prior(u))
+    for name, value in prior.named(u, ("car", "cw")).items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-12)
+
+
 def test_the_density_is_the_normal_density_over_the_jacobian(prior):
     u = scores(20, len(prior.space))
     jacobian = torch.stack([torch.autograd.functional.jacobian(prior, row) for row in u])

@@ -4,18 +4,16 @@
 """
 
 import csv
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from physvae.errors import InputError, UsageError
+from physvae.files import atomic
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
 from rtm.parameters import canonical, expected, outside
 from rtm.prosail import CanopyReflectance
@@ -97,9 +95,9 @@ def _numbers(cells: np.ndarray, name: str, column: str, source: Path) -> np.ndar
     return numbers
 
 
-def _is_number(cell: object) -> bool:
+def _is_number(cell: Any) -> bool:
     try:
-        float(cell)  # type: ignore[arg-type]
+        float(cell)
     except (TypeError, ValueError):
         return False
     return True
@@ -119,25 +117,8 @@ def blocks(
 def write(output: Path, model: Prosail, work: Plan, done: Callable[[int], None]) -> None:
     """Simulate and write in the format of the suffix; the file appears whole or not at all."""
     writer = {".csv": _write_csv, ".nc": _write_netcdf, ".zarr": _write_zarr}[output.suffix]
-    with _atomic(output) as temporary:
+    with atomic(output) as temporary:
         writer(temporary, model, work, blocks(model, work.values, done))
-
-
-@contextmanager
-def _atomic(final: Path) -> Iterator[Path]:
-    temporary = final.with_name(f".{final.stem}-{secrets.token_hex(4)}.part{final.suffix}")
-    try:
-        yield temporary
-        if final.is_dir():
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"{final}: cannot be written, {reason}") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
 
 
 def _axis(model: Prosail) -> tuple[str, list[str] | np.ndarray]:

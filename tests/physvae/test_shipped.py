@@ -1,0 +1,174 @@
+"""The shipped Sentinel-2 model: what its card promises, and that it says when it does not know."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import physvae
+from physvae.config import parse_config
+from physvae.evaluation import interval_coverage, product_error, reconstruction_error
+from physvae.simulation import simulate
+from physvae.training import read_spectra
+
+TRAITS = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
+ANGLES = torch.tensor([35.0, 5.0, 100.0])
+FOLDER = Path(physvae.__file__).parent / "models" / "sentinel-2"
+# B2 B3 B4 B5 B6 B7 B8 B8A B11 B12 of things that are no canopy: means of published library spectra
+STRANGERS = {
+    "snow": [0.95, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90, 0.88, 0.12, 0.10],
+    "clear water": [0.05, 0.04, 0.02, 0.015, 0.01, 0.008, 0.007, 0.006, 0.003, 0.002],
+    "cloud": [0.75, 0.74, 0.74, 0.75, 0.76, 0.77, 0.78, 0.78, 0.65, 0.55],
+    "white roof": [0.60, 0.65, 0.68, 0.69, 0.69, 0.69, 0.69, 0.68, 0.60, 0.52],
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return physvae.load("sentinel-2")
+
+
+@pytest.fixture(scope="module")
+def config(model):
+    return parse_config(model.config["training"], "sentinel-2")
+
+
+@pytest.fixture(scope="module")
+def drawn(model, config):
+    return simulate(model, 1000, config.angles, torch.Generator().manual_seed(987))
+
+
+def test_it_is_small_and_complete():
+    assert "sentinel-2" in physvae.models()
+    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert set(sizes) == {"config.json", "weights.safetensors", "card.md"}
+    assert sum(sizes.values()) <= 2_000_000
+
+
+def test_the_card_is_that_of_these_weights(model):
+    text = (FOLDER / "card.md").read_text()
+    figures = json.loads((FOLDER / "config.json").read_text())["figures"]
+    for name, value in figures["coverage_90"].items():
+        assert f"| {name} | {model.traits[name].unit} | {100 * value:.1f} % |" in text
+
+
+def test_intervals_cover_what_they_say_on_simulations(model, config):
+    found = interval_coverage(
+        model, ranges=config.angles, missing=config.missing, n=4000, seed=31, level=0.9
+    )
+    assert set(found) == set(model.traits)
+    wrong = {k: v for k, v in found.items() if not 0.865 <= v <= 0.935}
+    assert not wrong  # 0.88-0.92 and three standard errors of 4,000 draws
+
+
+def test_lai_and_chlorophyll_are_jointly_distributed(model, drawn):
+    posterior = model.posterior(drawn.reflectance[:200], drawn.angles[:200])
+    values = model.draw_traits(posterior, drawn.angles[:200, 0], ("lai", "cab", "ccc"))
+    lai, cab = (values[k] - values[k].mean(0) for k in ("lai", "cab"))
+    correlation = (lai * cab).mean(0) / (lai.std(0) * cab.std(0))
+    assert correlation.abs().max() > 0.3  # dense: zero for independent marginals
+    torch.testing.assert_close(values["ccc"], values["lai"] * values["cab"] / 100)
+
+
+def test_the_posterior_learns_from_the_spectrum(model, drawn):
+    estimate = model.estimate(drawn.reflectance, drawn.angles, TRAITS)
+    lai = drawn.theta[:, 0]
+    assert np.corrcoef(estimate.mean["lai"], lai)[0, 1] > 0.8
+    assert estimate.prior_width.median() < 0.7
+
+
+def test_without_any_input_the_posterior_is_the_prior(model):
+    nothing = torch.full((1, 10), torch.nan), torch.full((1, 3), torch.nan)
+    estimate = model.estimate(*nothing, ("lai",))
+    assert 0.85 < float(estimate.prior_width) < 1.15
+
+
+def test_a_batch_changes_nothing(model, drawn):
+    whole = model.estimate(drawn.reflectance[:50], drawn.angles[:50], TRAITS)
+    for i in (0, 17, 49):
+        one = model.estimate(drawn.reflectance[i : i + 1], drawn.angles[i : i + 1], TRAITS)
+        for name in TRAITS:
+            torch.testing.assert_close(
+                one.mean[name][0], whole.mean[name][i], rtol=1e-5, atol=1e-6
+            )
+            torch.testing.assert_close(
+                one.p975[name][0], whole.p975[name][i], rtol=1e-5, atol=1e-5
+            )
+
+
+@pytest.mark.parametrize("missing", [["B8"], ["B11", "B12"], ["B2"], ["B5", "B6", "B7"]])
+def test_a_missing_band_is_allowed_and_costs_certainty(model, drawn, missing):
+    gaps = drawn.reflectance.clone()
+    gaps[:, [model.bands.index(band) for band in missing]] = torch.nan
+    full = model.estimate(drawn.reflectance, drawn.angles, TRAITS)
+    part = model.estimate(gaps, drawn.angles, TRAITS)
+    for name in TRAITS:
+        assert torch.isfinite(part.mean[name]).all()
+        assert part.sd[name].mean() >= 0.97 * full.sd[name].mean()
+
+
+def test_missing_angles_are_allowed(model, drawn):
+    estimate = model.estimate(drawn.reflectance, torch.full((1000, 3), torch.nan), TRAITS)
+    assert all(torch.isfinite(estimate.mean[name]).all() for name in TRAITS)
+
+
+def test_means_and_intervals_are_in_order_and_in_range(model, drawn):
+    e = model.estimate(drawn.reflectance, drawn.angles, TRAITS)
+    for name in TRAITS:
+        low, high = model.traits[name].low, model.traits[name].high
+        assert (e.p025[name] <= e.p975[name]).all()
+        assert (e.p025[name] >= low - 1e-4).all()
+        assert (e.p975[name] <= high + 1e-4 * high).all()
+        assert (e.sd[name] > 0).all()
+
+
+@pytest.mark.parametrize("name", list(STRANGERS))
+def test_what_is_no_canopy_is_flagged(model, name):
+    random = torch.Generator().manual_seed(5)
+    spectra = torch.tensor(STRANGERS[name]) * (1 + 0.05 * torch.randn(200, 10, generator=random))
+    estimate = model.estimate(spectra, ANGLES.expand(200, 3), ("lai",))
+    flagged = (estimate.misfit > 1) | (estimate.novelty > 1)
+    assert flagged.float().mean() >= 0.95
+
+
+def test_simulations_from_the_prior_are_rarely_flagged(model, drawn):
+    estimate = model.estimate(drawn.reflectance, drawn.angles, ("lai",))
+    flagged = (estimate.misfit > 1) | (estimate.novelty > 1)
+    assert flagged.float().mean() <= 0.06  # 5 % and a standard error and a half
+
+
+def test_fapar_and_fcover_are_those_of_the_physics(model, config):
+    error = product_error(model, ranges=config.angles, n=4000, seed=77)
+    assert error["fapar"] < 0.01
+    assert error["fcover"] < 0.01
+
+
+def test_the_residual_leaves_the_physics_its_part(model, config, data_dir):
+    for entry in config.spectra:
+        real, _ = read_spectra(data_dir / entry.file, entry, config.bands)
+        error = reconstruction_error(model, *real.take(torch.arange(0, 10_000, 5)))
+        assert error["total"] <= error["physical"] < 2 * error["total"] + 0.05
+
+
+def test_the_sampler_is_seeded(model, drawn):
+    posterior = model.posterior(drawn.reflectance[:3], drawn.angles[:3])
+    one, two = (posterior.sample((4,), torch.Generator().manual_seed(1)) for _ in range(2))
+    assert one.shape == (4, 3, len(model.space))
+    assert torch.equal(one, two)
+
+
+def test_the_density_prefers_the_truth_to_another_canopy(model, drawn):
+    posterior = model.posterior(drawn.reflectance, drawn.angles)
+    gain = posterior.log_prob(drawn.theta) - posterior.log_prob(drawn.theta.roll(1, 0))
+    assert (gain > 0).float().mean() > 0.9
+
+
+def test_the_shape_of_the_input_is_checked(model):
+    with pytest.raises(ValueError, match="expected a last axis of 10 bands"):
+        model.posterior(torch.zeros(2, 9), torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="expected a last axis of 3"):
+        model.posterior(torch.zeros(2, 10), torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="expected some of lai"):
+        model.estimate(torch.zeros(2, 10), torch.zeros(2, 3), ("leaf_area",))
