@@ -31,15 +31,20 @@ def sobol_points(draws: int, dimensions: int) -> Tensor:
 
 
 def draw_quantile(draws: Tensor, probability: float) -> Tensor:
-    """Quantile over the first axis, linear between order statistics as `torch.quantile`, faster.
+    """Quantile over the first axis, with the probability as the expected share below it.
+
+    Linear between order statistics at p (n + 1): type 6 of Hyndman & Fan 1996,
+    10.1080/00031305.1996.10473566. The usual p (n − 1) makes the intervals of few draws too narrow.
 
     >>> draw_quantile(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
     tensor(2.5000)
     """
+    count = len(draws)
     upper = probability > 0.5
-    place = (len(draws) - 1) * (1 - probability if upper else probability)
+    place = (count + 1) * (1 - probability if upper else probability) - 1
+    place = min(max(place, 0.0), count - 1.0)
     below = int(place)
-    ordered = draws.topk(min(below + 2, len(draws)), 0, largest=upper).values
+    ordered = draws.topk(min(below + 2, count), 0, largest=upper).values
     last = ordered[min(below + 1, len(ordered) - 1)]
     return torch.lerp(ordered[below], last, place - below)
 

@@ -212,7 +212,7 @@ class PhysVAE(nn.Module):
     def quantile(
         self, posterior: Posterior, draws: dict[str, Tensor], name: str, probability: float
     ) -> Tensor:
-        """Quantile [...] of one trait; LAI's from its exact marginal, which nothing else shifts."""
+        """Quantile [...] of one trait; LAI's from its marginal, which nothing else shifts."""
         if name == "lai":
             score = posterior.scores.marginal_quantile(probability, 0)
             return self.prior(_first(score, len(self.space)))[..., 0]

@@ -9,6 +9,7 @@ from scipy import stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from physvae.distributions import ScoreMixture, TruncatedNormal
+from physvae.posterior import draw_quantile
 
 INTERVALS = [
     (-1.0, 1.0),
@@ -93,3 +94,10 @@ def test_stratified_draws_estimate_the_same_expectation():
     weight = q.log_weights.exp().T.unsqueeze(-1)
     expected = (q.log_weights.exp().unsqueeze(-1) * q.loc).sum(1)
     np.testing.assert_allclose((weight * u.mean(0)).sum(0), expected, atol=0.03)
+
+
+@pytest.mark.parametrize("p", [0.025, 0.31, 0.5, 0.9, 0.975])
+def test_the_quantile_of_draws_is_that_of_numpy(p):
+    draws = torch.randn(128, 7, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    expected = np.quantile(draws.numpy(), p, axis=0, method="weibull")
+    np.testing.assert_allclose(draw_quantile(draws, p), expected, rtol=1e-12)
