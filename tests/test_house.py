@@ -134,6 +134,15 @@ def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
 
 
+def test_the_python_of_the_readme_runs_and_finds_what_it_put_in():
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert code is not None
+    names: dict = {}
+    exec(compile(code[1], "README.md", "exec"), names)
+    found = names["found"]
+    assert found.p025["lai"] < 3.0 < found.p975["lai"]
+
+
 def readme_commands() -> list[str]:
     blocks = re.findall(
         r"```(?:sh|bash|console)\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
