@@ -34,7 +34,7 @@ def draw_quantile(draws: Tensor, probability: float) -> Tensor:
     """Quantile over the first axis, with the probability as the expected share below it.
 
     Linear between order statistics at p (n + 1): type 6 of Hyndman & Fan 1996,
-    10.1080/00031305.1996.10473566. The usual p (n − 1) makes the intervals of few draws too narrow.
+    10.1080/00031305.1996.10473566. The usual p (n − 1) makes intervals of few draws too narrow.
 
     >>> draw_quantile(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
     tensor(2.5000)
