@@ -5,6 +5,7 @@ without being imported from here. Exit codes: 0 done, 1 failed, 2 wrong usage, 3
 4 partly done, 130 interrupted.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -78,6 +79,8 @@ def run(arguments: Sequence[str], commands: Iterable[Registered] | None = None) 
 
 def main() -> None:
     """Run the command line of this process."""
+    # Threads that spin while they wait make a busy machine ten times slower; torch is not loaded yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(sys.argv[1:]))
 
 
