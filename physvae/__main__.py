@@ -79,7 +79,7 @@ def run(arguments: Sequence[str], commands: Iterable[Registered] | None = None) 
 
 def main() -> None:
     """Run the command line of this process."""
-    # Threads that spin while they wait make a busy machine ten times slower; torch is not loaded yet.
+    # Waiting threads that spin make a busy machine ten times slower; torch is not loaded yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(sys.argv[1:]))
 

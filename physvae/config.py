@@ -130,12 +130,13 @@ class Evaluation(Section):
 
 
 class Config(Section):
-    """A whole training file."""
+    """A whole training file; `notes` go into the card."""
 
     name: str
     sensor: str
     bands: tuple[str, ...]
     seed: int = 0
+    notes: str = ""
     crowns: bool = True
     tolerance: Positive = 1e-4
     soil: Soil

@@ -21,7 +21,6 @@ from physvae.simulation import hide, simulate
 from physvae.store import save_model
 from physvae.training import read_spectra
 from physvae.vae import NORMAL, PhysVAE
-from rtm import PRODUCTS
 
 KEPT = 0.98  # share of simulations within each of the two limits
 SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the configuration's seed
@@ -61,30 +60,30 @@ def fit_products(model: PhysVAE, config: Config) -> None:
 
 @torch.no_grad()
 def set_limits(model: PhysVAE, config: Config) -> None:
-    """Limits of misfit and novelty that simulations keep, LAI's prior sd, products' spread."""
+    """Limits of misfit and novelty that simulations keep, LAI's prior sd, every trait's spread."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["limits"])
     drawn = simulate(model, config.evaluation.simulations, config.angles, generator)
     model.lai_prior_sd.copy_(drawn.theta[:, 0].std())
     model.domain.fit(drawn.reflectance, KEPT)
     seen = hide(drawn.reflectance, drawn.angles, config.bands, config.missing, generator)
     model.misfit_limit.fill_(1.0)
-    model.product_spread.fill_(1.0)
+    model.spreads.fill_(1.0)
     columns = (*seen, drawn.scores, drawn.angles)
     blocks = list(zip(*(column.split(BLOCK) for column in columns), strict=True))
     misfit = torch.cat([model.estimate(x, a, ("lai",)).misfit for x, a, _, _ in blocks])
-    scores = torch.cat([_product_scores(model, *block) for block in blocks], -1)
+    scores = torch.cat([_rank_scores(model, *block) for block in blocks], -1)
     model.misfit_limit.copy_(torch.quantile(misfit, KEPT))
     ratios = [
         torch.quantile(scores.abs(), p, dim=-1) / NORMAL.inv_cdf((1 + p) / 2) for p in (0.9, 0.95)
     ]
-    model.product_spread.copy_(torch.stack(ratios).mean(0))
+    model.spreads.copy_(torch.stack(ratios).mean(0))
 
 
-def _product_scores(
+def _rank_scores(
     model: PhysVAE, reflectance: Tensor, angles: Tensor, truth: Tensor, true_angles: Tensor
 ) -> Tensor:
-    """Normal scores [product, n] of the ranks of true products among their draws."""
-    names = tuple(PRODUCTS)
+    """Normal scores [trait, n] of the ranks of the truths among their draws."""
+    names = tuple(model.traits)
     draws = model.draw_traits(model.posterior(reflectance, angles), true_angles[:, 0], names)
     true = true_traits(model, truth, true_angles, names)
     rank = torch.stack([(draws[name] < true[name]).sum(0) for name in names])
@@ -130,7 +129,7 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         spectra=spectra, soils=soils, seed=config.seed, versions=versions,
         version=physvae.__version__, coverage=coverage, error=error, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
-        nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
+        notes=config.notes, nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
     )  # fmt: skip
 
 
@@ -147,11 +146,11 @@ between crowns) as its physical decoder on {nodes} wavelengths, and a gated resi
 
 - {steps} steps of {simulations} simulations drawn anew, seed {seed}
 {soils}
-{spectra} (every fifth group held out)
+{spectra}
+- every fifth group of the spectra held out of training
 - PhysVAE {version}, {versions}
 
-No measured trait was used in training. The prior and the noise level in the preset were chosen
-with the development field plots in view, so figures on those plots are development figures.
+No measured trait was used in training. {notes}
 
 ## What was measured
 
@@ -168,12 +167,12 @@ Reconstruction of held-out real spectra, mean squared error in units of each ban
 {error}
 
 fAPAR and fCover of draws come from a small network; its root mean square error against the exact
-physics: {product}.
+physics: {product}. Intervals were widened or narrowed by one factor a trait, found on simulations
+other than those of the table.
 
 ## Limits
 
-Intervals are those of the model: they hold for canopies like the simulated ones. Senescent crops,
-snow, water, cloud and built-up pixels are outside; the quality bits say so where they can. LAI is
-that of PROSAIL: all that looks like leaves, so plant area rather than green leaf area in dry
-crops.
+Intervals are those of the model: they hold for canopies like the simulated ones. Snow, water,
+cloud and built-up pixels are outside; the quality bits say so where they can. LAI is that of leaves
+as PROSAIL sees them; stems, ears and dead leaves count in many field measurements, and not here.
 """

@@ -22,7 +22,7 @@ from physvae.posterior import DRAWS, Posterior, draw_quantile
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
 from physvae.scaling import Features
-from rtm import PRODUCTS, Parameter, ParameterSpace
+from rtm import Parameter, ParameterSpace
 
 NORMAL = NormalDist()
 ANGLES = ("tts", "tto", "psi")
@@ -82,7 +82,7 @@ class PhysVAE(nn.Module):
 
     misfit_limit: Tensor
     lai_prior_sd: Tensor
-    product_spread: Tensor
+    spreads: Tensor
 
     def __init__(
         self, *, name: str, bands: tuple[str, ...], prior: Prior,
@@ -97,7 +97,7 @@ class PhysVAE(nn.Module):
         self.likelihood, self.products, self.domain = likelihood, products, domain
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))
-        self.register_buffer("product_spread", torch.ones(len(PRODUCTS)))
+        self.register_buffer("spreads", torch.ones(len(self.traits)))
         self.config: dict = {}
         self.sha256: str = ""
 
@@ -202,21 +202,21 @@ class PhysVAE(nn.Module):
         )
 
     def spread(self, name: str) -> float:
-        """How much wider than its draws a trait truly is, on simulations: 1 for θ.
+        """How much wider than its draws a trait truly is, on simulations.
 
-        The posterior is fitted to θ; products of θ inherit what its shape lacks, and are corrected
-        (Kuleshov et al. 2018, arXiv 1807.00263, with a single factor on the normal score).
+        What the shape of the posterior lacks is corrected on simulations that training never saw:
+        one factor a trait on the normal score (after Kuleshov et al. 2018, arXiv 1807.00263).
         """
-        return float(self.product_spread[list(PRODUCTS).index(name)]) if name in PRODUCTS else 1.0
+        return float(self.spreads[list(self.traits).index(name)])
 
     def quantile(
         self, posterior: Posterior, draws: dict[str, Tensor], name: str, probability: float
     ) -> Tensor:
         """Quantile [...] of one trait; LAI's from its marginal, which nothing else shifts."""
-        if name == "lai":
-            score = posterior.scores.marginal_quantile(probability, 0)
-            return self.prior(_first(score, len(self.space)))[..., 0]
         level = NORMAL.cdf(self.spread(name) * NORMAL.inv_cdf(probability))
+        if name == "lai":
+            score = posterior.scores.marginal_quantile(level, 0)
+            return self.prior(_first(score, len(self.space)))[..., 0]
         return draw_quantile(draws[name], level)
 
     def _misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
