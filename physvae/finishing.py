@@ -129,7 +129,8 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         spectra=spectra, soils=soils, seed=config.seed, versions=versions,
         version=physvae.__version__, coverage=coverage, error=error, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
-        notes=config.notes, nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
+        nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
+        notes=config.notes, threads=torch.get_num_threads(),
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ between crowns) as its physical decoder on {nodes} wavelengths, and a gated resi
 
 ## How it was made
 
-    physvae train physvae/presets/{name}.toml --data DATA -o MODEL_DIR
+    physvae train physvae/presets/{name}.toml --data DATA -o MODEL_DIR --threads {threads}
 
 - {steps} steps of {simulations} simulations drawn anew, seed {seed}
 {soils}
@@ -173,6 +174,7 @@ other than those of the table.
 ## Limits
 
 Intervals are those of the model: they hold for canopies like the simulated ones. Snow, water,
-cloud and built-up pixels are outside; the quality bits say so where they can. LAI is that of leaves
-as PROSAIL sees them; stems, ears and dead leaves count in many field measurements, and not here.
+cloud and built-up pixels are outside; the quality bits say so where they can. LAI is that of
+leaves as PROSAIL sees them; stems, ears and dead leaves count in many field measurements, and not
+here.
 """
