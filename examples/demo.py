@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import torch
 from landscape import (
     ANGLES,
     BANDS,
@@ -52,6 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # the parts of the scene are small; more threads wait for each other
 
     CONSOLE.rule("A SYNTHETIC scene: every pixel is simulated, so the truth is known")
     scene = simulated(folder, seed=options.seed)
