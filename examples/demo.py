@@ -13,6 +13,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import rtm
+from inversion.quality import Quality
 from landscape import (
     ANGLES,
     BANDS,
@@ -23,14 +30,7 @@ from landscape import (
     Scene,
     make_scene,
 )
-from numpy.typing import NDArray
 from quicklook import draw
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-import rtm
-from inversion.quality import Quality
 
 Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -1,12 +1,12 @@
 """The demonstration on a small landscape: the scene is what it says, the table counts right."""
 
-import demo
-import landscape
 import numpy as np
 import pytest
-import quicklook
 import torch
 
+import demo
+import landscape
+import quicklook
 import rtm
 from inversion.quality import Quality
 from inversion.readers import Declaration, geotiff
