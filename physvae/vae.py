@@ -11,7 +11,6 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from physvae.decoders import PhysicalDecoder, ResidualDecoder
@@ -120,39 +119,35 @@ class PhysVAE(nn.Module):
         """Encoder output [..., output] for reflectance [-] and angles [degree], NaN missing."""
         return self.encoder(self.features(reflectance, angles))
 
-    def posterior(
-        self, reflectance: Float[Tensor, "*batch band"], angles: Float[Tensor, "*batch angle"]
-    ) -> Posterior:
+    def posterior(self, reflectance: Tensor, angles: Tensor) -> Posterior:
         """Joint posterior over θ.
 
         Parameters
         ----------
         reflectance : Tensor [..., band]
-            Reflectance 0-1 in the order of `bands`, NaN where missing.
+            Reflectance 0-1 in the order of `bands`, NaN where missing; of any floating dtype.
         angles : Tensor [..., 3]
-            Sun zenith, view zenith, relative azimuth [degree], NaN where missing.
+            Sun zenith, view zenith, relative azimuth [degree], NaN where missing; broadcast.
 
         Raises
         ------
         ValueError
             Where the last axes do not fit.
         """
-        self._check(reflectance, angles)
-        return Posterior(self.head.physical(self.encode(reflectance, angles)), self.prior)
+        seen = self._inputs(reflectance, angles)
+        return Posterior(self.head.physical(self.encode(*seen)), self.prior)
 
     def decode(self, theta: Tensor, angles: Tensor, latent: Tensor) -> Reconstruction:
         """Both decodings [..., band] of θ and residual latents."""
         physical = self.physical(theta, filled(angles))
         return Reconstruction(physical + self.residual(latent, physical), physical)
 
-    def reconstruct(
-        self, reflectance: Float[Tensor, "*batch band"], angles: Float[Tensor, "*batch angle"]
-    ) -> Reconstruction:
+    def reconstruct(self, reflectance: Tensor, angles: Tensor) -> Reconstruction:
         """Both decodings of the posterior's centre; missing bands are filled in.
 
         The centre is θ at the posterior mean of the scores.
         """
-        self._check(reflectance, angles)
+        reflectance, angles = self._inputs(reflectance, angles)
         out = self.encode(reflectance, angles)
         theta = Posterior(self.head.physical(out), self.prior).centre
         return self.decode(theta, angles, self.head.latent(out).mean)
@@ -180,6 +175,7 @@ class PhysVAE(nn.Module):
             raise ValueError(
                 f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
             )
+        reflectance, angles = self._inputs(reflectance, angles)
         posterior = self.posterior(reflectance, angles)
         draws = self.draw_traits(posterior, filled(angles)[..., 0], (*variables, "lai"))
         sd = {name: self.spread(name) * draws[name].std(0) for name in draws}
@@ -224,7 +220,8 @@ class PhysVAE(nn.Module):
         seen = reflectance.isfinite().sum(-1).clamp_min(1)
         return self.likelihood.misfit(reflectance, physical) / seen / self.misfit_limit
 
-    def _check(self, reflectance: Tensor, angles: Tensor) -> None:
+    def _inputs(self, reflectance: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """Check the last axes; bring both to the model's dtype and device, and to one batch."""
         if reflectance.shape[-1] != len(self.bands):
             raise ValueError(
                 f"reflectance: expected a last axis of {len(self.bands)} bands "
@@ -235,6 +232,9 @@ class PhysVAE(nn.Module):
                 f"angles: expected a last axis of 3 ({', '.join(ANGLES)}), "
                 f"got shape {tuple(angles.shape)}"
             )
+        x, a = reflectance.to(self.features.mean), angles.to(self.features.mean)
+        batch = torch.broadcast_shapes(x.shape[:-1], a.shape[:-1])
+        return x.expand(*batch, -1), a.expand(*batch, -1)
 
 
 def filled(angles: Tensor) -> Tensor:

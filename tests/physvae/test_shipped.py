@@ -154,6 +154,20 @@ def test_the_residual_leaves_the_physics_its_part(model, config, data_dir):
         assert error["total"] <= error["physical"] < 2 * error["total"] + 0.05
 
 
+def test_one_set_of_angles_serves_all_spectra_in_any_dtype(model, drawn):
+    angles = drawn.angles[:1].expand(20, 3)
+    expected = model.estimate(drawn.reflectance[:20], angles, ("lai",))
+    found = model.estimate(drawn.reflectance[:20].double(), angles[0].double(), ("lai",))
+    torch.testing.assert_close(found.mean["lai"], expected.mean["lai"], rtol=1e-6, atol=1e-6)
+
+
+def test_a_single_spectrum_without_a_batch_has_a_posterior(model, drawn):
+    posterior = model.posterior(drawn.reflectance[0], drawn.angles[0])
+    assert posterior.mean.shape == posterior.stddev.shape == (len(model.space),)
+    assert (posterior.icdf(0.025) <= posterior.icdf(0.975)).all()
+    assert torch.isfinite(posterior.log_prob(drawn.theta[0]))
+
+
 def test_the_sampler_is_seeded(model, drawn):
     posterior = model.posterior(drawn.reflectance[:3], drawn.angles[:3])
     one, two = (posterior.sample((4,), torch.Generator().manual_seed(1)) for _ in range(2))
