@@ -7,9 +7,12 @@ goes wrong, an interruption included, the temporary files are removed.
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+REMOVALS, PAUSE = 50, 0.05  # attempts to remove a folder, and seconds between them
 
 
 @contextmanager
@@ -77,7 +80,12 @@ def _sync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    """Remove a file, or a folder; Zarr's threads may still be writing into one that failed."""
+    if not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    for _ in range(REMOVALS):
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(PAUSE)
+        if not path.exists():
+            return

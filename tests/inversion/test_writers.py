@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -188,3 +189,20 @@ def test_outputs_that_cannot_be_are_refused_at_once(tmp_path):
     (tmp_path / "folder.tif").mkdir()
     with pytest.raises(UsageError, match="is a folder and is not replaced"):
         check_output(tmp_path / "folder.tif", (source,))
+
+
+def test_a_folder_that_a_thread_fills_again_is_removed_in_the_end(tmp_path, monkeypatch):
+    goal, real, calls = tmp_path / "out.zarr", shutil.rmtree, []
+
+    def refilled(folder, **options):
+        real(folder, **options)
+        calls.append(folder)
+        if len(calls) < 3:  # as a chunk still being written does
+            folder.mkdir()
+
+    monkeypatch.setattr(shutil, "rmtree", refilled)
+    with pytest.raises(OSError, match="cannot be written, no space"), atomic(goal) as (folder,):
+        folder.mkdir()
+        raise OSError("no space")
+    assert len(calls) == 3
+    assert list(tmp_path.iterdir()) == []
