@@ -200,9 +200,13 @@ def test_a_folder_that_a_thread_fills_again_is_removed_in_the_end(tmp_path, monk
         if len(calls) < 3:  # as a chunk still being written does
             folder.mkdir()
 
+    def fail() -> None:
+        with atomic(goal) as (folder,):
+            folder.mkdir()
+            raise OSError("no space")
+
     monkeypatch.setattr(shutil, "rmtree", refilled)
-    with pytest.raises(OSError, match="cannot be written, no space"), atomic(goal) as (folder,):
-        folder.mkdir()
-        raise OSError("no space")
+    with pytest.raises(OSError, match="cannot be written, no space"):
+        fail()
     assert len(calls) == 3
     assert list(tmp_path.iterdir()) == []
