@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two threads at most, which sleep while they wait: a busy machine makes spinning ones ten times slower.
 export OMP_NUM_THREADS ?= 2
-# Threads that wait give their core away; on a busy machine this saves most of the time.
-export OMP_WAIT_POLICY ?= passive
 export OMP_WAIT_POLICY ?= passive
 export MPLBACKEND := Agg
 

@@ -25,9 +25,15 @@ def band_id(text: str, known: Sequence[str] = ()) -> str | None:
 
 
 def angle_name(text: str) -> str | None:
-    """Return the angle's name (``sun_zenith_deg``, ...) whatever its case, or None."""
+    """Return the angle's name (``sun_zenith_deg``, ...) whatever its case, or None.
+
+    The names of PROSAIL, as `physvae simulate` writes them, are angles too.
+
+    >>> [angle_name(text) for text in ("Sun_Zenith_deg", "tts", "saa")]
+    ['sun_zenith_deg', 'sun_zenith_deg', None]
+    """
     name = text.strip().lower()
-    return name if name in COLUMNS.values() else None
+    return name if name in COLUMNS.values() else COLUMNS.get(name)
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

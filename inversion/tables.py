@@ -188,7 +188,9 @@ def _angles(
     absent = [COLUMNS[a] for a in angles if COLUMNS[a] not in values]
     unknown = [name for name in absent if declared.angles[name] is None]
     if unknown:
-        LOG.warning("%s: no column %s; the model averages over it", source, listing(unknown))
+        LOG.warning(
+            "%s: no column %s; the model averages over what is missing", source, listing(unknown)
+        )
     columns = []
     for angle in angles:
         name = COLUMNS[angle]

@@ -6,6 +6,7 @@ without being imported from here. Exit codes: 0 done, 1 failed, 2 wrong usage, 3
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -81,7 +82,13 @@ def main() -> None:
     """Run the command line of this process."""
     # Waiting threads that spin make a busy machine ten times slower; torch is not loaded yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminated(number: int, frame: object) -> None:
+    """End as after Ctrl-C where a scheduler stops the process: half files are removed."""
+    raise KeyboardInterrupt
 
 
 def _print_version(wanted: bool) -> bool:

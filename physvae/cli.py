@@ -43,6 +43,8 @@ def simulate(
         raise UsageError(f"--output: expected {', '.join(FORMATS)}, got {output.name}")
     if output.resolve() == parameters.resolve():
         raise UsageError(f"--output: expected another file than the input, got {output}")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"--output: expected an existing folder, got {output.parent}")
     table = read_table(parameters)
     model = model_for(leaf, sensor, list(table))
     work = plan(table, model, parameters)
@@ -89,7 +91,6 @@ def train(
         )
     if threads:
         torch.set_num_threads(threads)
-    output.mkdir(parents=True, exist_ok=True)
     typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
     trainer = Trainer(plan, root, output)
     if resume:

@@ -19,6 +19,8 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
         Where the file is missing or is neither CSV nor Parquet.
     """
     path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a CSV or Parquet table, found no such file")
     try:
         if path.suffix.lower() == ".parquet":
             table = pyarrow.parquet.read_table(path)

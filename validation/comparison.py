@@ -59,6 +59,7 @@ def pair(estimates: pd.DataFrame, field: pd.DataFrame, trait: str, nets: list[Ne
             wanted = f"expected estimates of {trait}, got {net.trait}"
             raise UsageError(f"baseline {net.name}: {wanted}")
         pairs[baseline_column(net.name)] = net(field)[index]
+    _refuse_the_truth(pairs, trait)
     known = pairs["estimate"].notna()
     lost = {
         "no matching row in the estimates": position == NONE,
@@ -106,6 +107,16 @@ def _limits(pairs: pd.DataFrame) -> tuple[np.ndarray, ...]:
     """Measured value and the two ends of the 95 % interval."""
     columns = ("measured", "estimate_p025", "estimate_p975")
     return tuple(pairs[column].to_numpy(float) for column in columns)
+
+
+def _refuse_the_truth(pairs: pd.DataFrame, trait: str) -> None:
+    """Refuse estimates that are the measurements themselves: a field table given as both."""
+    both = pairs[pairs["estimate"].notna()]
+    if len(both) > 1 and (both["estimate"] == both["measured"]).all():
+        raise InputError(
+            f"estimates: expected retrieved {trait}, got the measured values in every row; "
+            "is this the field table itself?"
+        )
 
 
 def collect(pairs: pd.DataFrame, trait: str, baselines: list[str]) -> dict:

@@ -207,7 +207,9 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
             dataset[name] = ((), value, {"units": "degree"})
     unknown = [name for name in declared.angles if name not in dataset]
     if unknown:
-        LOG.warning("%s: no %s; the model averages over it", layout.path, listing(unknown))
+        LOG.warning(
+            "%s: no %s; the model averages over what is missing", layout.path, listing(unknown)
+        )
     if layout.scene_class is not None:
         dataset["scene_class"] = (("y", "x"), blocks[-1])
     dataset.attrs["radiometry"] = vars(layout.radiometry)

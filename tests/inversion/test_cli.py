@@ -36,7 +36,9 @@ def test_a_table(shipped, plots, tmp_path, capsys):
     assert out.splitlines()[0] == "2 of 2 rows estimated, mean lai 1.85"
     assert "bit 10: an angle was not given" in out
     assert out.splitlines()[-1] == f"written: {tmp_path / 'out.csv'}"
-    absent = "no column view_zenith_deg, relative_azimuth_deg; the model averages over it"
+    absent = (
+        "no column view_zenith_deg, relative_azimuth_deg; the model averages over what is missing"
+    )
     assert err.splitlines() == [f"note: {plots}: {absent}"]
     result = pd.read_csv(tmp_path / "out.csv", dtype={"plot": str})
     assert result["plot"].tolist() == ["007", "007"]

@@ -167,3 +167,17 @@ def test_importing_a_package_opens_no_connection_and_no_plot(package):
         "assert 'matplotlib' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_scheduler_that_ends_the_process_is_like_ctrl_c():
+    work = "lambda **options: (print('up', flush=True), time.sleep(60))"
+    code = f"import time, physvae.__main__ as m; m.build = lambda _: {work}; m.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
