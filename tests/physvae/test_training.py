@@ -30,6 +30,12 @@ def test_another_seed_gives_other_weights(small, made_up, tmp_path):
     assert len(hashes) == 2
 
 
+def test_the_seed_decides_what_every_step_draws(small, made_up, tmp_path):
+    one, two = (Trainer(small, made_up, tmp_path) for _ in range(2))
+    two.config = small.model_copy(update={"seed": 4})  # the same weights and soils, other draws
+    assert one.advance()["simulation"] != two.advance()["simulation"]
+
+
 def test_a_killed_run_goes_on_where_it_was(small, made_up, tmp_path):
     whole = Trainer(small, made_up, tmp_path / "whole")
     expected = fingerprint(whole.run())
