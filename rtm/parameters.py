@@ -52,12 +52,25 @@ TRAITS = _table(
     Parameter("cbrown", "Cbrown", "-", 0.0, 2.0, 0.0, ("cbr",), "brown pigments"),
     Parameter("cw", "Cw", "cm", 0.0, 0.1, 0.01, ("ewt",), "leaf water thickness"),
     Parameter("cm", "Cm", "g cm⁻²", 0.0, 0.03, 0.009, ("lma", "cdm"), "leaf dry matter"),
+    Parameter("prot", "Prot", "g cm⁻²", 0.0, 0.003, 0.001, (), "leaf proteins (PROSPECT-PRO)"),
+    Parameter("cbc", "CBC", "g cm⁻²", 0.0, 0.03, 0.008, (), "other dry matter (PROSPECT-PRO)"),
     Parameter("lai", "LAI", "m² m⁻²", 0.0, 15.0, 2.0, (), "leaf area index, per ground area"),
     Parameter("ala", "ALA", "degree", 0.0, 90.0, 57.0, ("lidfa", "mla"), "mean leaf inclination"),
+    Parameter("lidf_a", "a", "-", -1.0, 1.0, -0.35, (), "leaf inclination: its mean (Verhoef)"),
+    Parameter("lidf_b", "b", "-", -1.0, 1.0, -0.15, (), "leaf inclination: two peaks (Verhoef)"),
+    Parameter("beta_mu", "μ", "-", 0.2, 8.0, 1.101, (), "leaf inclination: steepness (beta)"),
+    Parameter("beta_nu", "ν", "-", 0.2, 8.0, 1.93, (), "leaf inclination: flatness (beta)"),
     Parameter("hspot", "q", "-", 0.0, 1.0, 0.1, ("hot", "hotspot"), "leaf size / canopy height"),
     Parameter("psoil", "psoil", "-", 0.0, 1.0, 0.5, (), "share of the dry soil spectrum"),
     Parameter("rsoil", "rsoil", "-", 0.0, 3.5, 1.0, ("bs",), "soil brightness factor"),
+    Parameter("bsm_brightness", "B", "-", 0.0, 0.9, 0.5, (), "soil brightness (BSM)"),
+    Parameter("bsm_lat", "φ", "degree", 20.0, 40.0, 25.0, (), "soil shape, latitude (BSM)"),
+    Parameter("bsm_lon", "λ", "degree", 45.0, 65.0, 45.0, (), "soil shape, longitude (BSM)"),
+    Parameter("smc", "SMC", "%", 5.0, 55.0, 25.0, ("smp",), "soil moisture, volume (BSM)"),
     Parameter("cv", "Cv", "-", 0.01, 1.0, 1.0, ("crown_cover",), "share of ground under crowns"),
+    Parameter("zeta", "ζ", "-", 0.0, 2.0, 0.2, (), "crown diameter / height of its centre"),
+    Parameter("fraction_brown", "fB", "-", 0.0, 1.0, 0.2, (), "share of brown leaf area"),
+    Parameter("diss", "D", "-", 0.0, 1.0, 0.5, (), "how far brown leaves gather at the bottom"),
 )
 
 GEOMETRY = _table(
@@ -177,6 +190,9 @@ def canonical(name: str, tables: Mapping[str, Parameter]) -> str | None:
 
 _DOMAIN = {
     "n_leaf": (1.0, math.inf), "ala": (0.0, 90.0), "psoil": (0.0, 1.0), "cv": (0.0, 1.0),
+    "lidf_a": (-1.0, 1.0), "lidf_b": (-1.0, 1.0), "fraction_brown": (0.0, 1.0), "diss": (0.0, 1.0),
+    "bsm_brightness": (0.0, 1.0), "bsm_lat": (-90.0, 90.0), "bsm_lon": (-180.0, 180.0),
+    "smc": (0.0, 100.0),
     "tts": (0.0, 90.0), "tto": (0.0, 90.0), "psi": (-math.inf, math.inf),
 }  # fmt: skip
 
