@@ -15,10 +15,36 @@ singular at χ = 1 (58.43°); the one above is not.
 import torch
 from torch import Tensor
 
+from rtm.parameters import TRAITS
+
 
 def class_edges(classes: int) -> Tensor:
     """Edges of equal classes of inclination [class + 1], 0-90 degree, float64."""
     return torch.linspace(0.0, 90.0, classes + 1, dtype=torch.float64)
+
+
+class Campbell:
+    """The ellipsoidal distribution of a mean leaf inclination."""
+
+    parameters = (TRAITS["ala"],)
+
+    def shares(self, values: Tensor, edges: Tensor) -> Tensor:
+        """Share of leaf area in every class.
+
+        Parameters
+        ----------
+        values : Tensor [1, canopy]
+            ala, degree.
+        edges : Tensor [class + 1]
+            Class edges, degree, float64, as from `class_edges`.
+
+        Returns
+        -------
+        Tensor [class, canopy]
+            ≥ 0; they sum to 1.
+        """
+        cosines = torch.deg2rad(90.0 - edges).sin()
+        return campbell(ala=values[0], cos_edges=cosines.to(values.dtype))
 
 
 def axis_ratio(ala: Tensor) -> Tensor:
@@ -31,23 +57,23 @@ def campbell(*, ala: Tensor, cos_edges: Tensor) -> Tensor:
 
     Parameters
     ----------
-    ala : Tensor [...]
+    ala : Tensor [canopy]
         Mean leaf inclination, 0-90 degree.
     cos_edges : Tensor [class + 1]
         Cosines of the class edges, from 1 (flat) down to 0.
 
     Returns
     -------
-    Tensor [..., class]
+    Tensor [class, canopy]
         Shares, ≥ 0; they sum to 1.
     """
-    chi = axis_ratio(ala).unsqueeze(-1)
-    u = cos_edges
+    chi = axis_ratio(ala)
+    u = cos_edges.reshape(-1, *[1] * ala.dim())
     square = (u / chi) ** 2 + (1.0 - u * u)
     x = u * u * (1.0 - chi * chi) / (chi * chi)
     cumulative = u / square + u * _arc_ratio(x, square)
-    shares = (cumulative[..., :-1] - cumulative[..., 1:]).clamp(min=0.0)
-    return shares / shares.sum(-1, keepdim=True)
+    shares = (cumulative[:-1] - cumulative[1:]).clamp(min=0.0)
+    return shares / shares.sum(0)
 
 
 def _arc_ratio(x: Tensor, one_plus_x: Tensor) -> Tensor:

@@ -14,15 +14,18 @@ def cap(reflectance: Tensor) -> Tensor:
     >>> cap(torch.tensor([0.5, 5.0]))
     tensor([0.5000, 0.9900])
     """
-    return torch.where(
-        reflectance > 0.9, 0.9 + 0.09 * torch.tanh((reflectance - 0.9) / 0.09), reflectance
-    )
+    above = torch.relu(reflectance - 0.9)
+    return reflectance.clamp(max=0.9) + 0.09 * torch.tanh(above / 0.09)
 
 
 def lift(reflectance: Tensor) -> Tensor:
-    """The identity from 0.01 up, smooth and positive below."""
-    below = 0.01 * torch.exp(reflectance.clamp(max=0.01) / 0.01 - 1.0)
-    return torch.where(reflectance < 0.01, below, reflectance)
+    """The identity from 0.01 up, smooth and not negative below.
+
+    >>> lift(torch.tensor([-1.0, 0.0, 0.5]))
+    tensor([0.0000, 0.0037, 0.5000])
+    """
+    below = torch.relu(0.01 - reflectance)
+    return reflectance.clamp(min=0.01) + 0.01 * (torch.exp(below / -0.01) - 1.0)
 
 
 class DryWetSoil:
@@ -37,9 +40,9 @@ class DryWetSoil:
         return resample(wavelength, columns["wavelength"], spectra)
 
     def reflectance(self, values: Tensor, shapes: Tensor) -> Tensor:
-        """Soil reflectance [..., wavelength] from values[..., (psoil, rsoil)]."""
-        psoil, rsoil = values[..., 0:1], values[..., 1:2]
-        return cap(rsoil * (shapes[0] + psoil * shapes[1]))
+        """Soil reflectance [wavelength, canopy] from values[(psoil, rsoil), canopy]."""
+        psoil, rsoil = values
+        return cap(shapes.T @ torch.stack([rsoil, rsoil * psoil]))
 
 
 class SpectralSoil:
@@ -98,6 +101,6 @@ class SpectralSoil:
         return resample(wavelength, self.wavelength, both)
 
     def reflectance(self, values: Tensor, shapes: Tensor) -> Tensor:
-        """Soil reflectance [..., wavelength] from values[..., (soil_1 … soil_k, rsoil)]."""
-        spectrum = values[..., :-1] @ shapes[:-1] + shapes[-1]
-        return cap(lift(values[..., -1:] * spectrum))
+        """Soil reflectance [wavelength, canopy] from values[(soil_1 … soil_k, rsoil), canopy]."""
+        rsoil = values[-1:]
+        return cap(lift(shapes.T @ torch.cat([rsoil * values[:-1], rsoil])))

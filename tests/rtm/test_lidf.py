@@ -7,16 +7,15 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from rtm.lidf import axis_ratio, campbell, class_edges
+from rtm.lidf import Campbell, axis_ratio, class_edges
 
 F64 = torch.float64
 ANGLES = [0.0, 10.0, 30.0, 57.0, 58.43, 58.4345, 58.44, 70.0, 90.0]
 
 
 def shares(ala, classes: int = 18, dtype=F64) -> torch.Tensor:
-    edges = torch.deg2rad(class_edges(classes)).cos()
-    edges[-1] = 0.0
-    return campbell(ala=torch.as_tensor(ala, dtype=dtype), cos_edges=edges.to(dtype))
+    values = torch.as_tensor(ala, dtype=dtype).reshape(1, -1)
+    return Campbell().shares(values, class_edges(classes)).T.squeeze(0)
 
 
 @pytest.mark.parametrize("ala", ANGLES)

@@ -33,10 +33,12 @@ def test_the_lift_is_the_identity_from_0_01_and_positive_below():
 def test_psoil_one_is_the_dry_soil():
     soil = DryWetSoil()
     shapes = soil.shapes(torch.arange(400.0, 2501.0, dtype=F64))
-    dry, wet = (soil.reflectance(torch.tensor([p, 1.0], dtype=F64), shapes) for p in (1.0, 0.0))
+    dry, wet = (
+        soil.reflectance(torch.tensor([[p], [1.0]], dtype=F64), shapes) for p in (1.0, 0.0)
+    )
     assert (dry > wet).all()
     library = pytest.importorskip("prosail").spectral_lib.soil
-    np.testing.assert_allclose(dry, library.rsoil1, rtol=1e-14)
+    np.testing.assert_allclose(dry, library.rsoil1[:, None], rtol=1e-14)
 
 
 def test_components_give_the_measured_soils_back(data_dir):
@@ -46,8 +48,8 @@ def test_components_give_the_measured_soils_back(data_dir):
         soil = SpectralSoil.from_spectra(values[0], values[1:], components)
         scale = (soil.basis**2).sum(1)
         c = (values[1:] - soil.mean) @ soil.basis.T / scale
-        theta = torch.from_numpy(np.column_stack([c, np.ones(len(c))]))
-        found = soil.reflectance(theta, soil.shapes(torch.from_numpy(values[0]))).numpy()
+        theta = torch.from_numpy(np.column_stack([c, np.ones(len(c))]).T)
+        found = soil.reflectance(theta, soil.shapes(torch.from_numpy(values[0]))).numpy().T
         bright = values[1:] > 0.02
         assert np.abs(found - values[1:])[bright].mean() < tolerance
 
