@@ -11,6 +11,7 @@ from torch import Tensor
 LEAF_CONTENTS = {
     "D": ("cab", "car", "ant", "cbrown", "cw", "cm"),
     "5": ("cab", "car", "cbrown", "cw", "cm"),
+    "PRO": ("cab", "car", "ant", "cbrown", "cw", "prot", "cbc"),
 }
 
 
@@ -47,9 +48,10 @@ def resample(wavelength: Tensor, grid: np.ndarray, values: np.ndarray) -> Tensor
 def leaf_constants(leaf: str, wavelength: Tensor) -> tuple[Tensor, Tensor]:
     """Refractive index [wavelength] and specific absorption [content, wavelength] of a leaf model.
 
-    Absorption is in cm² µg⁻¹ (pigments), cm⁻¹ (water), cm² g⁻¹ (dry matter), in the order of
-    `LEAF_CONTENTS[leaf]`. Sources: Feret et al. 2008, 10.1016/j.rse.2008.02.012 ("5"); Féret et
-    al. 2017, 10.1016/j.rse.2017.03.004 ("D").
+    Absorption is in cm² µg⁻¹ (pigments), cm⁻¹ (water), cm² g⁻¹ (dry matter, and what it is made
+    of in "PRO": proteins, carbon-based constituents), in the order of `LEAF_CONTENTS[leaf]`.
+    Sources: Feret et al. 2008, 10.1016/j.rse.2008.02.012 ("5"); Féret et al. 2017,
+    10.1016/j.rse.2017.03.004 ("D"); Féret et al. 2021, 10.1016/j.rse.2020.112173 ("PRO").
     """
     if leaf not in LEAF_CONTENTS:
         raise ValueError(f"leaf: expected one of {', '.join(LEAF_CONTENTS)}, got {leaf!r}")
