@@ -1,4 +1,10 @@
-"""Soil reflectance: a dry and a wet soil, or a mean and a few shapes."""
+"""Soil reflectance: a dry and a wet soil, or a mean and a few shapes.
+
+A soil is an object with `parameters`, `shapes(wavelength)` (its constants, float64) and
+`reflectance(values, shapes)`, which is 0-1 and below 1 wherever the values lie.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +20,8 @@ def cap(reflectance: Tensor) -> Tensor:
     >>> cap(torch.tensor([0.5, 5.0]))
     tensor([0.5000, 0.9900])
     """
-    above = torch.relu(reflectance - 0.9)
-    return reflectance.clamp(max=0.9) + 0.09 * torch.tanh(above / 0.09)
+    above = torch.tanh(torch.relu(reflectance - 0.9) * (1.0 / 0.09))
+    return torch.add(reflectance.clamp(max=0.9), above, alpha=0.09)
 
 
 def lift(reflectance: Tensor) -> Tensor:
@@ -24,8 +30,7 @@ def lift(reflectance: Tensor) -> Tensor:
     >>> lift(torch.tensor([-1.0, 0.0, 0.5]))
     tensor([0.0000, 0.0037, 0.5000])
     """
-    below = torch.relu(0.01 - reflectance)
-    return reflectance.clamp(min=0.01) + 0.01 * (torch.exp(below / -0.01) - 1.0)
+    return 0.01 * (torch.nn.functional.elu(100.0 * reflectance - 1.0) + 1.0)
 
 
 class DryWetSoil:
@@ -41,7 +46,7 @@ class DryWetSoil:
 
     def reflectance(self, values: Tensor, shapes: Tensor) -> Tensor:
         """Soil reflectance [wavelength, canopy] from values[(psoil, rsoil), canopy]."""
-        psoil, rsoil = values
+        psoil, rsoil = values.unbind(0)
         return cap(shapes.T @ torch.stack([rsoil, rsoil * psoil]))
 
 
@@ -88,12 +93,51 @@ class SpectralSoil:
         """Mean and principal components of measured spectra[soil, wavelength].
 
         A coefficient of 1 is one standard deviation along its component.
+
+        Raises
+        ------
+        ValueError
+            More components than spectra less one.
         """
-        spectra = np.asarray(spectra, dtype=np.float64)
+        spectra = np.atleast_2d(np.asarray(spectra, dtype=np.float64))
+        if not 0 <= components < len(spectra):
+            raise ValueError(
+                f"components: expected 0-{len(spectra) - 1} for {len(spectra)} spectra, "
+                f"got {components}"
+            )
         mean = spectra.mean(0)
         _, size, axes = np.linalg.svd(spectra - mean, full_matrices=False)
         scale = size[:components, None] / np.sqrt(max(len(spectra) - 1, 1))
         return cls(wavelength, axes[:components] * scale, mean)
+
+    @classmethod
+    def from_file(cls, path: str | Path, components: int) -> "SpectralSoil":
+        """Mean and principal components of the soils of a table, as `from_spectra`.
+
+        Parameters
+        ----------
+        path : str or Path
+            CSV: a row of names or none, then a row a wavelength: nm, rising, and the reflectance
+            (0-1) of one soil a column.
+        components : int
+            How many shapes to keep, below the number of soils; 0 leaves the mean and `rsoil`.
+
+        Raises
+        ------
+        ValueError
+            A table of another form, or more components than it allows.
+        """
+        try:
+            columns = np.loadtxt(path, delimiter=",", skiprows=_names(path), ndmin=2).T
+        except ValueError as error:
+            raise ValueError(f"{path}: expected rows of numbers, {error}") from error
+        if len(columns) < 2:
+            raise ValueError(f"{path}: expected a wavelength and a soil a row, got one column")
+        spectra = columns[1:]
+        wrong = spectra[~((spectra >= 0.0) & (spectra <= 1.0))]
+        if wrong.size:
+            raise ValueError(f"{path}: expected reflectance 0-1, got {wrong[0]:g}")
+        return cls.from_spectra(columns[0], spectra, components)
 
     def shapes(self, wavelength: Tensor) -> Tensor:
         """The basis, then the mean, on the model's wavelengths [shape + 1, wavelength]."""
@@ -104,3 +148,14 @@ class SpectralSoil:
         """Soil reflectance [wavelength, canopy] from values[(soil_1 … soil_k, rsoil), canopy]."""
         rsoil = values[-1:]
         return cap(lift(shapes.T @ torch.cat([rsoil * values[:-1], rsoil])))
+
+
+def _names(path: str | Path) -> int:
+    """1 where a table starts with a row of names, else 0."""
+    with Path(path).open(encoding="utf-8") as stream:
+        first = stream.readline().split(",")[0]
+    try:
+        float(first)
+    except ValueError:
+        return 1
+    return 0
