@@ -10,6 +10,7 @@
     R_w, p     reflectivity of the film from above (within 40°) and from inside: 1 - t₉₀(n)/n²
     r_b    =   r_dry·(1 - (t₉₀(2/n)/t₉₀(2) - 1)·(1 - r_dry)), soil of index 2 under water
     R_k    =   R_w + (1 - R_w)(1 - p)·τᵏr_b / (1 - p·τᵏr_b)
+           =   R_w + (1 - R_w)(1 - p)/p·[1/(1 - p·τᵏr_b) - 1]
     r      =   P₀·r_dry + Σ_{k ≥ 1} P_k·R_k
 
 Dry soil: Verhoef, van der Tol & Middleton 2018, 10.1016/j.rse.2017.08.006. Films: Yang, van der
@@ -123,10 +124,10 @@ def wet_soil(*, dry: Tensor, films: Tensor, optics: Tensor) -> Tensor:
     tau, above, inside, gain = optics.unsqueeze(-1)
     back = dry * (1.0 - gain * (1.0 - dry))
     bare = (-films).exp()
-    share, under, out = bare, torch.zeros_like(films), torch.zeros_like(dry)
+    share, under, bounced = bare, torch.zeros_like(films), torch.zeros_like(dry)
     for k in range(1, _FILMS + 1):
         share = share * films / k
         under = under + share
-        back = back * tau
-        out = out + share * back / (1.0 - inside * back)
-    return bare * dry + above * under + (1.0 - above) * (1.0 - inside) * out
+        bounced = torch.addcdiv(bounced, share, 1.0 - (inside * tau**k) * back)
+    leaving = (1.0 - above) * (1.0 - inside) / inside
+    return bare * dry + above * under + leaving * (bounced - under)
