@@ -85,14 +85,12 @@ class Prospect(nn.Module):
         super().__init__()
         if sensor is not None and wavelength is not None:
             raise ValueError("sensor, wavelength: expected one of them at most, got both")
-        if not 0.0 < alpha <= 90.0:
-            raise ValueError(f"alpha: expected above 0 and at most 90 degree, got {alpha:g}")
         self.leaf, self.alpha = leaf, alpha
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         grid = _grid(wavelength) if self.sensor is None else self.sensor.wavelength
         index, absorption = leaf_constants(leaf, grid)
         weights = None if self.sensor is None else self.sensor.weights
-        plate = plate_constants(index, max(alpha, _NARROW)).unsqueeze(-1)
+        plate = plate_constants(index, cone(alpha)).unsqueeze(-1)
         constants = {
             "_wavelength": grid, "_absorption": absorption.T.contiguous(),
             "_plate": plate, "_weights": weights,
@@ -146,6 +144,13 @@ def _grid(wavelength) -> Tensor:
     if grid.ndim != 1 or not len(grid):
         raise ValueError(f"wavelength: expected one axis of nm, got shape {tuple(grid.shape)}")
     return grid
+
+
+def cone(alpha: float) -> float:
+    """Alpha as the closed form of the surface can take it; ValueError outside (0, 90] degree."""
+    if not 0.0 < alpha <= 90.0:
+        raise ValueError(f"alpha: expected above 0 and at most 90 degree, got {alpha:g}")
+    return max(alpha, _NARROW)
 
 
 def without_dry_matter(leaf: str, values: Mapping) -> dict:
