@@ -245,7 +245,7 @@ def test_a_wrong_call_is_told_in_words(options, words):
 
 @pytest.mark.slow
 def test_water_of_measured_leaves(data_dir):
-    """110 leaves of four species by leaf clip (Ely et al. 2019, 10.1093/jxb/erz061), wavelengths
+    """110 leaves of four species (Ely et al. 2019, 10.1093/jxb/erz061), the wavelengths chosen
     by the literature: r ≥ 0.85 and RMSE ≤ 2.1 mg cm⁻² of water; dry matter not half of the truth
     as where n_leaf is fitted with the rest; and the sd of water within 30 % of its errors."""
     with open(data_dir / "leaf" / "traits.csv", encoding="utf-8") as file:
