@@ -1,6 +1,6 @@
 """Writes edge_cases.json: the reference at the edges of the parameter box and inside it.
 
-    python tests/references/edge_cases.py        (three minutes)
+    python tests/references/edge_cases.py        (a few minutes)
 
 Values and slopes are decimal strings with 20 digits. A slope is the difference quotient of rso
 with a step of 1e-20, forward, or backward at an upper bound. Angles are stepped both ways; where
@@ -43,7 +43,7 @@ CASES = {
         {"lai": 15.0, "ala": 0.0}, {"lai": 15.0, "ala": 90.0}, {"lai": 15.0, **BRIGHT},
     ],
     "hot spot": [
-        HOT, BESIDE, {**HOT, "psi": 0.001}, {**HOT, "psi": 360.0}, {**HOT, "hspot": 1.0},
+        HOT, BESIDE, {**HOT, "psi": 0.001}, {**HOT, "hspot": 1.0},
         {**HOT, "lai": 8.0, "tts": 60.0, "tto": 60.0}, {**BESIDE, "hspot": 1.0},
         {**BESIDE, "lai": 15.0, "ala": 80.0}, {**HOT, "tts": 80.0, "tto": 80.0},
         {**HOT, "tts": 80.0, "tto": 80.001}, {**HOT, "tto": 31.0},
@@ -51,15 +51,19 @@ CASES = {
     "nadir": [
         {"tts": 0.0, "tto": 0.0}, {"tts": 0.0, "tto": 0.0, "psi": 0.0}, {"tts": 0.0},
         {"tto": 0.0}, {"tts": 0.0, "tto": 0.0, "ala": 90.0}, {"tts": 0.0, "tto": 0.0, "ala": 0.0},
-        {"tts": 0.001, "tto": 0.0}, {"tts": 0.0, "tto": 0.0, "hspot": 0.0},
+        {"tts": 0.001, "tto": 0.0},
     ],
     "hspot": [
-        {"hspot": 0.0}, {"hspot": 1e-9}, {"hspot": 1e-4}, {"hspot": 1.0}, {"hspot": 0.0, **HOT},
+        {"hspot": 0.0}, {"hspot": 1e-9}, {"hspot": 1e-4}, {"hspot": 1.0},
         {"hspot": 1e-4, **HOT}, {"hspot": 1e-4, **BESIDE}, {"hspot": 1e-4, "lai": 15.0},
         {"hspot": 0.0, "lai": 15.0, **GRAZING}, {"hspot": 0.0, "lai": 0.0},
         {"hspot": 1e-6, "lai": 15.0, **GRAZING}, {"hspot": 1e-2, "lai": 15.0, **GRAZING},
         {"hspot": 1e-7, "lai": 15.0, "ala": 80.0, "tts": 85.0, "tto": 84.0},
         {"hspot": 1e-3, "lai": 15.0, "tts": 85.0, "tto": 84.0, "psi": 10.0},
+    ],
+    "hspot 0 in the hot spot": [
+        {"hspot": 0.0, **HOT}, {"hspot": 0.0, "tts": 0.0, "tto": 0.0},
+        {"hspot": 0.0, "lai": 15.0, "tts": 80.0, "tto": 80.0, "psi": 0.0},
     ],
     "no absorber": [
         BARE, {**BARE, "n_leaf": 1.0}, {**BARE, "n_leaf": 3.5}, {**BARE, "lai": 15.0},
@@ -88,9 +92,11 @@ CASES = {
         {"n_leaf": 1.0, "lai": 15.0}, {"n_leaf": 1.0, "cm": 0.0, "cw": 0.0},
     ],
     "psi": [
-        {"psi": 0.0}, {"psi": 180.0}, {"psi": 200.0}, {"psi": 300.0}, {"psi": 360.0},
-        {"psi": -30.0}, {"psi": 200.0, "tts": 60.0, "tto": 60.0},
-        {"psi": 180.0, "tts": 60.0, "tto": 60.0},
+        {"psi": 0.0}, {"psi": 0.001}, {"psi": 180.0}, {"psi": 180.0, "tts": 60.0, "tto": 60.0},
+    ],
+    "psi beyond 180": [
+        {"psi": 200.0}, {"psi": 300.0}, {"psi": 360.0}, {"psi": -30.0}, {**HOT, "psi": 360.0},
+        {"psi": 200.0, "tts": 60.0, "tto": 60.0},
     ],
     "grazing": [
         {"tts": 80.0}, {"tts": 85.0}, {"tts": 89.0}, {"tto": 80.0}, {"tts": 85.0, "tto": 85.0},
