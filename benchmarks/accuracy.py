@@ -61,7 +61,8 @@ def rtm_model(dtype: torch.dtype, hotspot: str) -> Callable[[], tuple[Rows, dict
         )  # fmt: skip
         theta, angles = columns(model.space.names, dtype), columns(tuple(GEOMETRY), dtype)
         rso = model(theta, angles).rso
-        return rso, slopes(rso, {model.space.names: theta, tuple(GEOMETRY): angles})
+        inputs = {model.space.names: theta, tuple(GEOMETRY): angles}
+        return rso, slopes(rso, inputs) if hotspot == "exact" else {}
 
     return run
 

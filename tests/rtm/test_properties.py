@@ -4,8 +4,8 @@ hypothesis chooses the seeds and where the draws stand; every example is a batch
 Energy: light that falls in is sent back, absorbed by the soil or absorbed by the canopy, each a
 share of at least 0, up to rounding and to what a floor of the absorbed share lets through (1e-6).
 rso is no share: light goes down between upright leaves and comes back the same way. With white
-leaves over bright soil it reaches 4 at the nadir, also with 50 digits, and more at grazing angles; 5
-over the greater cosine of sun and view holds it.
+leaves over bright soil it reaches 4 at the nadir, also with 50 digits, and more at grazing angles;
+5 over the greater cosine of sun and view holds it.
 """
 
 import pytest
