@@ -1,6 +1,8 @@
 """The commands `physvae simulate`, `train` and `models`: options in, the work done elsewhere."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,48 +19,148 @@ Data = Annotated[
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; else torch decides.")]
 
 
-Parameters = Annotated[Path, typer.Argument(help="CSV or Parquet, a row a spectrum.")]
-Spectra = Annotated[Path, typer.Option("-o", "--output", help="SPECTRA.csv, .nc or .zarr.")]
-SensorName = Annotated[str | None, typer.Option(help="sentinel-2a, ...; else every nm.")]
-LeafModel = Annotated[str, typer.Option(help="PROSPECT version: D or 5.")]
+Parameters = Annotated[
+    Path | None, typer.Argument(metavar="[TABLE]", help="CSV or Parquet, a row a spectrum.")
+]
+Spectra = Annotated[
+    Path, typer.Option("-o", "--output", help="SPECTRA.csv, .parquet, .nc or .zarr.")
+]
+SensorName = Annotated[
+    str | None,
+    typer.Option(help="sentinel-2a, ..., or a file of response functions; else every nm."),
+]
+LeafModel = Annotated[str, typer.Option(help="PROSPECT version: D, 5 or PRO.")]
+Precision = Annotated[
+    str, typer.Option(help="float64, or float32: twice as fast, half the size, good to 1e-5.")
+]
+Draws = Annotated[
+    int | None, typer.Option(min=1, max=2**30, help="Spectra to draw, in place of a table.")
+]
+PriorName = Annotated[
+    str | None,
+    typer.Option(help="Drawn from: s2-atbd, box, or a file PRIOR.toml.", show_default="s2-atbd"),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="The same seed, the same draws.", show_default="0")
+]
+SamplerName = Annotated[
+    str | None, typer.Option(help="sobol, lhs or random.", show_default="sobol")
+]
 
 
 def simulate(
-    parameters: Parameters, output: Spectra, sensor: SensorName = None, leaf: LeafModel = "D"
-) -> None:
-    """Simulate canopy reflectance for a table of leaf and canopy parameters.
+    output: Spectra, parameters: Parameters = None, sensor: SensorName = None,
+    leaf: LeafModel = "D", dtype: Precision = "float64", draw: Draws = None,
+    prior: PriorName = None, seed: Seed = None, sampler: SamplerName = None,
+) -> None:  # fmt: skip
+    """Simulate canopy reflectance for a table of parameters, or for draws from a prior.
 
-    Columns are named n_leaf, cab, car, ant, cbrown, cw, cm, lai, ala, hspot, psoil, rsoil, cv,
-    tts, tto, psi; one that is missing is at its default, any other passes through.
+    Columns of the table are named n_leaf, cab, car, ant, cbrown, cw, cm, lai, ala, hspot, psoil,
+    rsoil, tts, tto, psi; one that is missing is at its default, any other passes through. Columns
+    of other leaf angles, soils and canopies choose those models: see docs/simulate.md. Any number
+    of rows is read and written in blocks, so that memory stays the same.
 
     For example: physvae simulate parameters.csv -o spectra.csv --sensor sentinel-2a
+
+    Or: physvae simulate --draw 100000 --prior s2-atbd -o spectra.zarr --sensor sentinel-2a
     """
-    from rich.console import Console
-    from rich.progress import Progress
+    from physvae.spectra_table import DTYPES
+    from physvae.spectra_writers import FORMATS, write
 
-    from physvae.spectra_table import FORMATS, model_for, plan, write
-    from physvae.tables import read_table
-
-    if output.suffix not in FORMATS:
-        raise UsageError(f"--output: expected {', '.join(FORMATS)}, got {output.name}")
-    if output.resolve() == parameters.resolve():
+    drawn = {"--prior": prior, "--seed": seed, "--sampler": sampler}
+    _check_source(parameters, draw, [name for name, value in drawn.items() if value is not None])
+    _check_output(output, tuple(FORMATS))
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype: expected {' or '.join(DTYPES)}, got {dtype!r}")
+    if output.resolve() == (parameters and parameters.resolve()):
         raise UsageError(f"--output: expected another file than the input, got {output}")
+    with _counting("rows") as count:
+        options = {"leaf": leaf, "sensor": sensor, "dtype": DTYPES[dtype], "done": count}
+        if parameters is not None:
+            model, plan = _from_table(parameters, **options)
+        else:
+            model, plan = _from_prior(
+                prior or "s2-atbd", n=draw, seed=seed or 0, sampler=sampler or "sobol", **options
+            )
+    _tell(plan, output)
+    with _counting("spectra", plan.rows) as count:
+        write(output, model, plan, DTYPES[dtype], count)
+
+
+def _check_source(parameters: Path | None, draw: int | None, drawn: list[str]) -> None:
+    if (parameters is None) == (draw is None):
+        got = "neither" if draw is None else "both"
+        raise UsageError(f"simulate: expected a table or --draw, got {got}")
+    if draw is None and drawn:
+        raise UsageError(f"{drawn[0]}: expected together with --draw, got a table")
+
+
+def _check_output(output: Path, formats: tuple[str, ...]) -> None:
+    if output.suffix not in formats:
+        raise UsageError(f"--output: expected {', '.join(formats)}, got {output.name}")
     if not output.absolute().parent.is_dir():
         raise UsageError(f"--output: expected an existing folder, got {output.parent}")
-    table = read_table(parameters)
-    model = model_for(leaf, sensor, list(table))
-    work = plan(table, model, parameters)
-    if work.defaults:
-        default = dict(zip(work.space.names, work.space.default.tolist(), strict=True))
-        taken = ", ".join(f"{name} {default[name]:g}" for name in work.defaults)
-        typer.echo(f"{parameters}: not given, taken as default: {taken}", err=True)
-    if work.others:
-        fate = "passed through" if output.suffix == ".csv" else "left out"
-        typer.echo(f"{parameters}: not a parameter, {fate}: {', '.join(work.others)}", err=True)
+    ours = output.suffix == ".zarr" and (output / ".zgroup").is_file()
+    if output.is_dir() and not ours:
+        raise UsageError(
+            f"--output: expected a new name or an earlier result, got folder {output}"
+        )
+
+
+def _from_table(parameters: Path, *, leaf: str, sensor: str | None, **options):
+    """The model and the checked rows of a table."""
+    from physvae.spectra_table import model_for, table_plan
+    from physvae.tables import open_table
+
+    table = open_table(parameters)
+    model = model_for(table.schema.names, leaf=leaf, sensor=sensor, source=str(parameters))
+    return model, table_plan(table, model, **options)
+
+
+def _from_prior(name: str, *, leaf: str, sensor: str | None, sampler: str, **options):
+    """The model and the checked draws of a prior."""
+    from physvae.named_priors import load_prior
+    from physvae.samplers import SAMPLERS
+    from physvae.spectra_table import draw_plan, model_for
+
+    if sampler not in SAMPLERS:
+        raise UsageError(f"--sampler: expected {', '.join(SAMPLERS)}, got {sampler!r}")
+    prior = load_prior(name)
+    model = model_for(prior.traits, leaf=leaf, sensor=sensor, source=name)
+    return model, draw_plan(prior, model, sampler=sampler, **options)
+
+
+def _tell(plan, output: Path) -> None:
+    """Say on stderr what was not given, and what was given in vain."""
+    from rtm import TRAITS
+    from rtm.parameters import canonical
+
+    if plan.defaults:
+        default = dict(zip(plan.space.names, plan.space.default.tolist(), strict=True))
+        taken = ", ".join(f"{name} {default[name]:g}" for name in plan.defaults)
+        typer.echo(f"{plan.source}: not given, taken as default: {taken}", err=True)
+    fate = "passed through" if output.suffix in (".csv", ".parquet") else "left out"
+    unused = [name for name in plan.others.names if canonical(name, TRAITS)]
+    others = [name for name in plan.others.names if name not in unused]
+    for names, what in ((unused, "a parameter of another model"), (others, "not a parameter")):
+        if names:
+            typer.echo(f"{plan.source}: {what}, {fate}: {', '.join(names)}", err=True)
+
+
+@contextmanager
+def _counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr where that is a terminal; lends what moves it on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("spectra", total=len(work.values))
-        write(output, model, work, lambda rows: progress.advance(bar, rows))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda rows: progress.advance(bar, rows)
 
 
 def train(

@@ -1,207 +1,278 @@
-"""Spectra for a table of parameters: rows in, spectra out, block by block.
+"""What is to be simulated, from a table or from draws, and its spectra block by block.
 
-{column: values[row]} ─▶ theta[row, parameter], angles[row, 3] ─▶ rtm.Prosail ─▶ file
+{column: cells[row]} or points[row, dimension]
+    ─▶ values[row, parameter], traits then angles ─▶ rtm.Prosail ─▶ {name: array[row, ...]}
+
+Everything is read twice: once to check every value and to count the rows, so that wrong input is
+refused before anything is computed, and once to compute. Memory holds a block at a time.
 """
 
-import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from physvae.errors import InputError, UsageError
-from physvae.files import atomic
+from physvae.named_priors import CubeMap, NamedPrior
+from physvae.samplers import SAMPLERS
+from physvae.tables import TableFile, kind_of, numbers
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
-from rtm.parameters import canonical, expected, outside
-from rtm.prosail import CanopyReflectance
+from rtm.parameters import canonical, check_joint, expected, outside
+from rtm.prosail import choose
 
-FACTORS = {
-    "rso": "bidirectional reflectance factor",
-    "rdo": "hemispherical-directional reflectance factor",
-    "rsd": "directional-hemispherical reflectance factor",
-    "rdd": "bihemispherical reflectance factor",
-}
-FORMATS = (".csv", ".nc", ".zarr")
-_BLOCK = 256
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_CELLS = 2**19  # canopies times wavelengths at a time: what a processor's cache still serves
+_CHECKED = 2**14  # rows at a time where nothing is computed
+
+
+class Block(NamedTuple):
+    """Some rows: parameters [row, parameter], and the columns that pass through."""
+
+    values: np.ndarray
+    others: pa.Table
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Parameters of every row [row, parameter], traits then angles, and what the columns were."""
+    """Rows of parameters that have been checked, to be read block by block.
 
+    Attributes
+    ----------
+    source : str
+        Where they come from, for messages.
+    space : ParameterSpace
+        Traits, then tts, tto, psi.
+    read : callable
+        All blocks of a given number of rows.
+    rows : int
+    defaults : tuple of str
+        Parameters that were not given.
+    others : pyarrow.Schema
+        Columns that pass through, and what they hold.
+    about : dict
+        How the rows came about, to be kept with the result.
+    """
+
+    source: str
     space: ParameterSpace
-    values: np.ndarray
+    read: Callable[[int], Iterator[Block]]
     defaults: tuple[str, ...]
-    others: dict[str, np.ndarray]
+    others: pa.Schema
+    about: dict[str, str | int]
+    rows: int = 0
 
 
-def model_for(leaf: str, sensor: str | None, columns: list[str]) -> Prosail:
-    """The model a table asks for: with crowns where it has a column `cv`; UsageError otherwise."""
-    crowns = any(canonical(name, TRAITS) == "cv" for name in columns)
+def model_for(names: Iterable[str], *, leaf: str, sensor: str | None, source: str) -> Prosail:
+    """The model that names of parameters ask for, aliases too, see `rtm.prosail.choose`.
+
+    Raises
+    ------
+    UsageError
+        Unknown leaf model or sensor.
+    InputError
+        Names of two models for the same thing.
+    """
     try:
-        return Prosail(leaf, sensor, crowns=crowns)
+        asked = Prosail(leaf, sensor)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    given = [known for name in names if (known := canonical(name, TRAITS))]
+    try:
+        return choose(given, leaf=leaf, sensor=asked.sensor)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
-def plan(table: dict[str, np.ndarray], model: Prosail, source: Path) -> Plan:
+def table_plan(
+    table: TableFile, model: Prosail, dtype: torch.dtype, done: Callable[[int], None]
+) -> Plan:
     """Find the parameters among the columns, by name or alias, and check every value.
 
     Raises
     ------
     InputError
-        Two columns for one parameter, an empty table, a cell that is no number or has no physical
-        meaning: names the row (the first is 1) and the column.
+        Two columns for one parameter or none for any, an empty table, a cell that is no number or
+        has no physical meaning: names the row (the first is 1) and the column.
     """
     space = ParameterSpace((*model.space.parameters, *GEOMETRY.values()))
+    found = _matched(table, space)
+    others = [name for name in table.schema.names if name not in found.values()]
+    kinds = {name: _first_guess(table.schema.field(name).type) for name in others}
+    plan = Plan(
+        source=str(table.path),
+        space=space,
+        read=partial(_table_blocks, table, space, found, dtype),
+        defaults=tuple(name for name in space.names if name not in found),
+        others=pa.schema([]),
+        about={"parameters": table.path.name},
+    )
+    rows = 0
+    for block in plan.read(_CHECKED):
+        kinds = {name: kind_of(block.others[name], kinds[name]) for name in others}
+        rows += len(block.values)
+        done(len(block.values))
+    if rows == 0:
+        raise InputError(f"{table.path}: expected a header and at least one row, got none")
+    return replace(plan, rows=rows, others=pa.schema(list(kinds.items())))
+
+
+def _first_guess(kind: pa.DataType) -> pa.DataType:
+    return pa.int64() if pa.types.is_string(kind) else kind
+
+
+def _matched(table: TableFile, space: ParameterSpace) -> dict[str, str]:
+    """Column by name of parameter."""
     known = {parameter.name: parameter for parameter in space.parameters}
     found: dict[str, str] = {}
-    for column in table:
+    for column in table.schema.names:
         name = canonical(column, known)
         if name in found:
             raise InputError(
-                f"{source}: expected one column for {name}, got {found[name]}, {column}"
+                f"{table.path}: expected one column for {name}, got {found[name]}, {column}"
             )
         if name is not None:
             found[name] = column
-    rows = len(next(iter(table.values()), ()))
-    if rows == 0:
-        raise InputError(f"{source}: expected a header and at least one row, got none")
-    values = np.tile(space.default.numpy(), (rows, 1))
-    for name, column in found.items():
-        values[:, space.index(name)] = _numbers(table[column], name, column, source)
-    defaults = tuple(name for name in space.names if name not in found)
-    others = {name: cells for name, cells in table.items() if name not in found.values()}
-    return Plan(space, values, defaults, others)
+    if not found:
+        raise InputError(
+            f"{table.path}: expected a column named as one of {', '.join(known)}, "
+            f"got {', '.join(table.schema.names[:20])}"
+        )
+    return found
 
 
-def _numbers(cells: np.ndarray, name: str, column: str, source: Path) -> np.ndarray:
-    for row, cell in enumerate(cells if cells.dtype == object else ()):
-        if not _is_number(cell):
-            got = "an empty cell" if cell in (None, "") else repr(cell)
-            raise InputError(
-                f"{source}: row {row + 1}, column {column}: expected a number, got {got}"
-            )
-    numbers = cells.astype(np.float64)
-    bad = outside(name, torch.from_numpy(numbers.copy())).numpy()
+def _table_blocks(
+    table: TableFile, space: ParameterSpace, found: dict[str, str], dtype: torch.dtype, rows: int
+) -> Iterator[Block]:
+    """Blocks of a table, every value checked in the precision it will be used in."""
+    default = space.default.numpy()
+    start = 0
+    for part in table.blocks(rows):
+        values = np.tile(default, (part.num_rows, 1))
+        for name, column in found.items():
+            where = f"column {column}"
+            given = _numbers(part[column], str(table.path), where, start)
+            _check(given, name, dtype, f"{table.path}: row {{}}, {where}", start)
+            values[:, space.index(name)] = given
+        _check_joint(values, space, f"{table.path}: row {{}}", start)
+        start += part.num_rows
+        yield Block(values, part.drop_columns(list(found.values())))
+
+
+def _numbers(cells: pa.ChunkedArray, source: str, where: str, start: int) -> np.ndarray:
+    found = numbers(cells)
+    if found is None:
+        row = _first(lambda end: numbers(cells.slice(0, end)) is None, len(cells))
+        got = repr(cells[row].as_py())
+        raise InputError(f"{source}: row {start + row + 1}, {where}: expected a number, got {got}")
+    return found
+
+
+def _check(given: np.ndarray, name: str, dtype: torch.dtype, where: str, start: int) -> None:
+    """InputError that names the first row of a value without physical meaning."""
+    used = torch.from_numpy(given.copy()).to(dtype)
+    bad = outside(name, used).numpy()
     if bad.any():
         row = int(bad.argmax())
-        got = "an empty cell" if np.isnan(numbers[row]) else f"{numbers[row]:g}"
-        where = f"{source}: row {row + 1}, column {column}"
-        raise InputError(f"{where}: expected {name} {expected(name)}, got {got}")
-    return numbers
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def blocks(
-    model: Prosail, values: np.ndarray, done: Callable[[int], None] = lambda _: None
-) -> Iterator[tuple[slice, CanopyReflectance]]:
-    """Reflectance of the rows, a few hundred at a time, in float64."""
-    for start in range(0, len(values), _BLOCK):
-        part = torch.from_numpy(values[start : start + _BLOCK])
-        with torch.no_grad():
-            yield slice(start, start + len(part)), model(part[:, :-3], part[:, -3:])
-        done(len(part))
-
-
-def write(output: Path, model: Prosail, work: Plan, done: Callable[[int], None]) -> None:
-    """Simulate and write in the format of the suffix; the file appears whole or not at all."""
-    writer = {".csv": _write_csv, ".nc": _write_netcdf, ".zarr": _write_zarr}[output.suffix]
-    with atomic(output) as temporary:
-        writer(temporary, model, work, blocks(model, work.values, done))
-
-
-def _axis(model: Prosail) -> tuple[str, list[str] | np.ndarray]:
-    """Name of the spectral axis and its labels."""
-    if model.sensor is None:
-        return "wavelength", model.wavelength.numpy()
-    return "band", list(model.sensor.bands)
-
-
-def _write_csv(path: Path, model: Prosail, work: Plan, results) -> None:
-    """Other columns first, then parameters, then rso by band id or nm, fapar and fcover."""
-    labels = [f"{x:g}" if not isinstance(x, str) else x for x in _axis(model)[1]]
-    ours = [*work.space.names, *labels, "fapar", "fcover"]
-    others = {f"{n}_input" if n in ours else n: cells for n, cells in work.others.items()}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*others, *ours])
-        for rows, r in results:
-            spectra = np.column_stack([r.rso, r.fapar, r.fcover])
-            foreign = zip(*(cells[rows] for cells in others.values()), strict=True)
-            for cells, given, made in zip(
-                foreign if others else [()] * len(spectra), work.values[rows], spectra, strict=True
-            ):
-                plain = ["" if c is None or c != c else c for c in cells]
-                writer.writerow(
-                    [*plain, *(f"{x:.10g}" for x in given), *(f"{x:.7g}" for x in made)]
-                )
-
-
-def _variables(model: Prosail, work: Plan) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
-    """Every array of a netCDF or Zarr result: its dimensions and attributes."""
-    axis = _axis(model)[0]
-    both = {n: (("spectrum", axis), {"units": "1", "long_name": t}) for n, t in FACTORS.items()}
-    product = {"fapar": "absorbed share of 400-700 nm", "fcover": "1 - gap fraction at nadir"}
-    one = {n: (("spectrum",), {"units": "1", "long_name": t}) for n, t in product.items()}
-    given = {
-        p.name: (
-            ("spectrum",),
-            {"units": "1" if p.unit == "-" else p.unit, "long_name": p.description},
+        got = "an empty cell" if np.isnan(given[row]) else f"{used[row].item():g}"
+        raise InputError(
+            f"{where.format(start + row + 1)}: expected {name} {expected(name)}, got {got}"
         )
-        for p in work.space.parameters
-    }
-    return {**both, **one, **given}
 
 
-def _fill(arrays, work: Plan, results) -> None:
-    for index, name in enumerate(work.space.names):
-        arrays[name][:] = work.values[:, index]
-    for rows, r in results:
-        for name in (*FACTORS, "fapar", "fcover"):
-            arrays[name][rows] = getattr(r, name).numpy()
+def _check_joint(values: np.ndarray, space: ParameterSpace, where: str, start: int) -> None:
+    """InputError that names the first row of values that are not possible together."""
+
+    def wrong(end: int) -> str:
+        try:
+            check_joint(space.split(torch.from_numpy(values[:end])))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    if wrong(len(values)):
+        row = _first(lambda end: bool(wrong(end)), len(values))
+        raise InputError(f"{where.format(start + row + 1)}: {wrong(row + 1)}")
 
 
-def _write_netcdf(path: Path, model: Prosail, work: Plan, results) -> None:
-    import netCDF4
-
-    axis, labels = _axis(model)
-    with netCDF4.Dataset(path, "w") as file:
-        file.createDimension("spectrum", len(work.values))
-        file.createDimension(axis, len(labels))
-        kind = str if axis == "band" else "f8"
-        file.createVariable(axis, kind, (axis,))[:] = np.array(
-            labels, dtype=object if kind is str else float
-        )
-        if axis == "wavelength":
-            file[axis].units = "nm"
-        for name, (dimensions, attributes) in _variables(model, work).items():
-            file.createVariable(name, "f8", dimensions, zlib=True).setncatts(attributes)
-        _fill(file.variables, work, results)
+def _first(fails: Callable[[int], bool], rows: int) -> int:
+    """The row that makes the first rows fail, where all of them fail."""
+    good, bad = 0, rows
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (good, middle) if fails(middle) else (middle, bad)
+    return good
 
 
-def _write_zarr(path: Path, model: Prosail, work: Plan, results) -> None:
-    """Zarr version 2, as version 3 has no settled form for the band ids."""
-    import zarr
+def draw_plan(
+    prior: NamedPrior, model: Prosail, *, n: int, seed: int, sampler: str, dtype: torch.dtype,
+    done: Callable[[int], None],
+) -> Plan:  # fmt: skip
+    """n draws of a prior; the same arguments give the same draws, whatever the blocks.
 
-    axis, labels = _axis(model)
-    group = zarr.create_group(path, zarr_format=2)
-    sizes = {"spectrum": len(work.values), axis: len(labels)}
-    coordinate = np.array(labels, dtype="U4" if axis == "band" else "f8")
-    group.create_array(axis, data=coordinate, attributes={"_ARRAY_DIMENSIONS": [axis]})
-    for name, (dimensions, attributes) in _variables(model, work).items():
-        shape = tuple(sizes[d] for d in dimensions)
-        about = {**attributes, "_ARRAY_DIMENSIONS": list(dimensions)}
-        chunks = (min(16 * _BLOCK, shape[0]), *shape[1:])
-        group.create_array(name, shape=shape, chunks=chunks, dtype="f8", attributes=about)
-    _fill(group, work, results)
+    Raises
+    ------
+    UsageError, InputError
+        A prior that does not fit the model, see `physvae.named_priors.CubeMap`; a draw without
+        physical meaning.
+    """
+    mapped = CubeMap(prior, model)
+
+    def read(rows: int) -> Iterator[Block]:
+        start = 0
+        for points in SAMPLERS[sampler](n, len(mapped.drawn), seed, rows):
+            values = mapped(torch.from_numpy(points)).numpy()
+            for index, name in enumerate(mapped.space.names):
+                _check(values[:, index], name, dtype, f"{prior.name}: draw {{}}", start)
+            _check_joint(values, mapped.space, f"{prior.name}: draw {{}}", start)
+            start += len(points)
+            yield Block(values, pa.table({}))
+
+    for block in read(_CHECKED):
+        done(len(block.values))
+    return Plan(
+        source=prior.name,
+        space=mapped.space,
+        read=read,
+        defaults=tuple(name for name in mapped.space.names if name not in mapped.drawn),
+        others=pa.schema([]),
+        about={"prior": prior.name, "sampler": sampler, "seed": seed},
+        rows=n,
+    )
+
+
+def spectra(
+    model: Prosail, plan: Plan, names: tuple[str, ...], rows: int, dtype: torch.dtype,
+    done: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[Block, dict[str, np.ndarray]]]:  # fmt: skip
+    """The named fields of `rtm.CanopyReflectance` for `rows` rows at a time, with their rows."""
+    step = rows_at_once(model)
+    read = 0
+    for block in plan.read(rows):
+        read += len(block.values)
+        if read > plan.rows:
+            raise InputError(f"{plan.source}: expected {plan.rows} rows again, got more")
+        arrays: dict[str, np.ndarray] = {}
+        for start in range(0, len(block.values), step):
+            given = torch.from_numpy(block.values[start : start + step]).to(dtype)
+            with torch.inference_mode():
+                result = model(given[:, :-3], given[:, -3:])
+            for name in names:
+                part = getattr(result, name).numpy()
+                if start == 0:
+                    arrays[name] = np.empty((len(block.values), *part.shape[1:]), part.dtype)
+                arrays[name][start : start + step] = part
+            done(len(given))
+        yield block, arrays
+
+
+def rows_at_once(model: Prosail) -> int:
+    """Canopies that are computed together: 256 at 2101 wavelengths, at most 4096.
+
+    >>> rows_at_once(Prosail())
+    256
+    """
+    return min(4096, 2 ** round(np.log2(_CELLS / len(model.wavelength))))
