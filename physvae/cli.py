@@ -20,45 +20,51 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; els
 
 
 Parameters = Annotated[
-    Path | None, typer.Argument(metavar="[TABLE]", help="CSV or Parquet, a row a spectrum.")
+    Path | None, typer.Argument(metavar="TABLE", help="CSV or Parquet, a row a spectrum.")
 ]
 Spectra = Annotated[
     Path, typer.Option("-o", "--output", help="SPECTRA.csv, .parquet, .nc or .zarr.")
 ]
 SensorName = Annotated[
     str | None,
-    typer.Option(help="sentinel-2a, ..., or a file of response functions; else every nm."),
+    typer.Option(help="sentinel-2a, ..., or a CSV of response functions; else every nm."),
+]
+Reduced = Annotated[
+    bool,
+    typer.Option("--reduced", help="Few wavelengths a band: within 1e-4, many times faster."),
 ]
 LeafModel = Annotated[str, typer.Option(help="PROSPECT version: D, 5 or PRO.")]
 Precision = Annotated[
-    str, typer.Option(help="float64, or float32: twice as fast, half the size, good to 1e-5.")
+    str, typer.Option(help="float64, or float32: faster, half the size, good to 1e-5.")
 ]
 Draws = Annotated[
-    int | None, typer.Option(min=1, max=2**30, help="Spectra to draw, in place of a table.")
+    int | None, typer.Option(min=1, max=2**30, help="How many to draw, in place of a table.")
 ]
 PriorName = Annotated[
-    str | None,
-    typer.Option(help="Drawn from: s2-atbd, box, or a file PRIOR.toml.", show_default="s2-atbd"),
-]
-Seed = Annotated[
-    int | None, typer.Option(min=0, help="The same seed, the same draws.", show_default="0")
+    str | None, typer.Option(help="Drawn from: s2-atbd (if not given), box, or FILE.toml.")
 ]
 SamplerName = Annotated[
-    str | None, typer.Option(help="sobol, lhs or random.", show_default="sobol")
+    str | None, typer.Option(help="How to draw: sobol (if not given), lhs or random.")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="The same seed, the same draws; 0 if not given.")
 ]
 
 
 def simulate(
     output: Spectra, parameters: Parameters = None, sensor: SensorName = None,
-    leaf: LeafModel = "D", dtype: Precision = "float64", draw: Draws = None,
-    prior: PriorName = None, seed: Seed = None, sampler: SamplerName = None,
+    reduced: Reduced = False, leaf: LeafModel = "D", dtype: Precision = "float64",
+    draw: Draws = None, prior: PriorName = None, sampler: SamplerName = None, seed: Seed = None,
 ) -> None:  # fmt: skip
     """Simulate canopy reflectance for a table of parameters, or for draws from a prior.
 
     Columns of the table are named n_leaf, cab, car, ant, cbrown, cw, cm, lai, ala, hspot, psoil,
-    rsoil, tts, tto, psi; one that is missing is at its default, any other passes through. Columns
-    of other leaf angles, soils and canopies choose those models: see docs/simulate.md. Any number
-    of rows is read and written in blocks, so that memory stays the same.
+    rsoil, tts, tto, psi; one that is missing is at its default, any other passes through. The
+    columns choose the model: prot and cbc with --leaf PRO; lidf_a and lidf_b, or beta_mu and
+    beta_nu, for ala; bsm_brightness, bsm_lat, bsm_lon and smc for psoil and rsoil; cv for crowns
+    over bare soil; zeta, fraction_brown, diss, brown_cab, ... for two layers.
+
+    Rows are read, computed and written in blocks: memory does not grow with their number.
 
     For example: physvae simulate parameters.csv -o spectra.csv --sensor sentinel-2a
 
@@ -75,13 +81,13 @@ def simulate(
     if output.resolve() == (parameters and parameters.resolve()):
         raise UsageError(f"--output: expected another file than the input, got {output}")
     with _counting("rows") as count:
-        options = {"leaf": leaf, "sensor": sensor, "dtype": DTYPES[dtype], "done": count}
+        rest = {"dtype": DTYPES[dtype], "done": count}
+        asked = {"leaf": leaf, "sensor": sensor, "reduced": reduced}
         if parameters is not None:
-            model, plan = _from_table(parameters, **options)
+            model, plan = _from_table(parameters, asked, **rest)
         else:
-            model, plan = _from_prior(
-                prior or "s2-atbd", n=draw, seed=seed or 0, sampler=sampler or "sobol", **options
-            )
+            rest |= {"n": draw, "seed": seed or 0, "sampler": sampler or "sobol"}
+            model, plan = _from_prior(prior or "s2-atbd", asked, **rest)
     _tell(plan, output)
     with _counting("spectra", plan.rows) as count:
         write(output, model, plan, DTYPES[dtype], count)
@@ -107,17 +113,17 @@ def _check_output(output: Path, formats: tuple[str, ...]) -> None:
         )
 
 
-def _from_table(parameters: Path, *, leaf: str, sensor: str | None, **options):
+def _from_table(parameters: Path, asked: dict, **options):
     """The model and the checked rows of a table."""
     from physvae.spectra_table import model_for, table_plan
     from physvae.tables import open_table
 
     table = open_table(parameters)
-    model = model_for(table.schema.names, leaf=leaf, sensor=sensor, source=str(parameters))
+    model = model_for(table.schema.names, source=str(parameters), **asked)
     return model, table_plan(table, model, **options)
 
 
-def _from_prior(name: str, *, leaf: str, sensor: str | None, sampler: str, **options):
+def _from_prior(name: str, asked: dict, *, sampler: str, **options):
     """The model and the checked draws of a prior."""
     from physvae.named_priors import load_prior
     from physvae.samplers import SAMPLERS
@@ -126,7 +132,7 @@ def _from_prior(name: str, *, leaf: str, sensor: str | None, sampler: str, **opt
     if sampler not in SAMPLERS:
         raise UsageError(f"--sampler: expected {', '.join(SAMPLERS)}, got {sampler!r}")
     prior = load_prior(name)
-    model = model_for(prior.traits, leaf=leaf, sensor=sensor, source=name)
+    model = model_for(prior.traits, source=name, **asked)
     return model, draw_plan(prior, model, sampler=sampler, **options)
 
 

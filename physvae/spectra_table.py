@@ -20,7 +20,7 @@ from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
 from physvae.tables import TableFile, kind_of, numbers
-from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
+from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail, load_sensor
 from rtm.parameters import canonical, check_joint, expected, outside
 from rtm.prosail import choose
 
@@ -66,23 +66,32 @@ class Plan:
     rows: int = 0
 
 
-def model_for(names: Iterable[str], *, leaf: str, sensor: str | None, source: str) -> Prosail:
+def model_for(
+    names: Iterable[str], *, leaf: str, sensor: str | None, reduced: bool = False, source: str
+) -> Prosail:
     """The model that names of parameters ask for, aliases too, see `rtm.prosail.choose`.
 
     Raises
     ------
     UsageError
-        Unknown leaf model or sensor.
+        Unknown leaf model or sensor, or no few wavelengths known for it.
     InputError
-        Names of two models for the same thing.
+        A wrong file of response functions; names of two models for the same thing.
     """
+    if reduced and sensor is None:
+        raise UsageError("--reduced: expected together with --sensor, got every nm")
     try:
-        asked = Prosail(leaf, sensor)
+        seen = None if sensor is None else load_sensor(sensor, reduced=reduced)
+    except (OSError, ValueError) as error:
+        is_file = str(sensor).lower().endswith(".csv") and not reduced
+        raise (InputError if is_file else UsageError)(str(error)) from None
+    try:
+        Prosail(leaf, seen)
     except ValueError as error:
         raise UsageError(str(error)) from None
     given = [known for name in names if (known := canonical(name, TRAITS))]
     try:
-        return choose(given, leaf=leaf, sensor=asked.sensor)
+        return choose(given, leaf=leaf, sensor=seen)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
 

@@ -103,6 +103,7 @@ def _layout(model: Prosail, plan: Plan, dtype: torch.dtype, numbers: int) -> Lay
         "source": f"physvae {metadata.version('physvae')}, simulate",
         "leaf": f"PROSPECT-{model.leaf}",
         **({} if sensor is None else {"sensor": sensor.name}),
+        "wavelengths": len(model.wavelength),
         **plan.about,
     }
     return Layout(plan, axis, labels, str(dtype).removeprefix("torch."), rows, about)

@@ -99,6 +99,13 @@ def test_a_file_of_ones_own_is_drawn_from(tmp_path):
     assert values["cv"].min() < 0.12
 
 
+def test_the_file_of_the_documentation_is_drawn_from(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "simulate.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if line.startswith("    ") and "physvae" not in line)
+    assert drawn(own(tmp_path, text))["tts"].max() < 60
+
+
 def test_a_training_file_serves_as_a_prior(tmp_path):
     text = 'name = "mine"\nsensor = "sentinel-2a"\n' + FILE
     assert load_prior(own(tmp_path, text)).traits == ("lai", "cab", "car", "cv")

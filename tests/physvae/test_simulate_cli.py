@@ -148,7 +148,10 @@ def test_names_of_columns_choose_the_model(tmp_path):
     source.write_text("lai,lidf_a,lidf_b\n1,-0.35,-0.15\n3,1,0\n")
     assert simulate(source, output, "--sensor", "sentinel-2a") == 0
     truth = rtm.prosail(
-        sensor="sentinel-2a", lai=[1.0, 3.0], lidf_a=[-0.35, 1.0], lidf_b=[-0.15, 0.0]
+        sensor="sentinel-2a",
+        lai=np.array([1.0, 3.0]),
+        lidf_a=np.array([-0.35, 1.0]),
+        lidf_b=np.array([-0.15, 0.0]),
     )
     found = columns_of(output, "B8", "lidf_a")[0]
     np.testing.assert_array_equal(found, truth.rso[:, truth.band.index("B8")].numpy())
@@ -164,6 +167,48 @@ def test_every_leaf_model_is_at_hand(leaf, parameters, tmp_path):
 
 
 DRY: dict[str, dict[str, float]] = {"5": {"cm": 0.005}, "D": {"cm": 0.005}, "PRO": {}}
+
+
+def test_a_sensor_of_ones_own_is_read_from_a_file(parameters, tmp_path):
+    """Two boxes of response, against the mean over them of the spectrum at every nm."""
+    sensor, output = tmp_path / "my.csv", tmp_path / "out.parquet"
+    rows = [f"{nm},{int(650 <= nm <= 680)},{int(780 <= nm <= 900)}" for nm in range(600, 1001)]
+    sensor.write_text("wavelength,red,near infrared\n" + "\n".join(rows) + "\n")
+    assert simulate(parameters, output, "--sensor", str(sensor)) == 0
+    truth = rtm.prosail(lai=1.0, cab=40.0, cm=0.005, tts=30.0)
+    for band, low, high in (("red", 650, 680), ("near infrared", 780, 900)):
+        mean = truth.rso[low - 400 : high - 399].mean()
+        np.testing.assert_allclose(columns_of(output, band, "cab")[0][0], mean, rtol=1e-10)
+
+
+@pytest.mark.parametrize("text", [None, "nm,red\n600,1\n"])
+def test_a_wrong_sensor_file_is_refused(text, parameters, tmp_path, capfd):
+    sensor = tmp_path / "my.csv"
+    if text is not None:
+        sensor.write_text(text)
+    assert simulate(parameters, tmp_path / "out.csv", "--sensor", str(sensor)) == 3
+    assert "my.csv" in capfd.readouterr().err
+
+
+def test_bands_may_not_bear_the_names_of_parameters(parameters, tmp_path, capfd):
+    sensor = tmp_path / "my.csv"
+    sensor.write_text("wavelength,lai\n600,1\n601,1\n602,1\n")
+    assert simulate(parameters, tmp_path / "out.csv", "--sensor", str(sensor)) == 2
+    assert "expected bands that are not named as parameters, got lai" in capfd.readouterr().err
+
+
+def test_few_wavelengths_give_the_same_bands(parameters, tmp_path):
+    """To the tolerance they were chosen for, and faster, as there is less to compute."""
+    options = ("--sensor", "sentinel-2a")
+    assert simulate(parameters, tmp_path / "full.nc", *options) == 0
+    assert simulate(parameters, tmp_path / "few.nc", *options, "--reduced") == 0
+    with (
+        netCDF4.Dataset(tmp_path / "full.nc") as full,
+        netCDF4.Dataset(tmp_path / "few.nc") as few,
+    ):
+        assert few.wavelengths < full.wavelengths / 4
+        for factor in ("rso", "rdo", "rsd", "rdd"):
+            np.testing.assert_allclose(few[factor][:], full[factor][:], rtol=0, atol=1e-4)
 
 
 def test_a_column_of_another_model_is_told(parameters, tmp_path, capfd):
@@ -225,6 +270,7 @@ def test_a_wrong_table_is_refused_in_one_sentence(text, words, tmp_path, capfd):
         ("s.csv", ("--leaf", "7"), "leaf: expected one of D, 5, PRO"),
         ("s.csv", ("--dtype", "half"), "--dtype: expected float64 or float32, got 'half'"),
         ("s.csv", ("--sensor", "eye"), "sensor: expected one of sentinel-2a"),
+        ("s.csv", ("--reduced",), "--reduced: expected together with --sensor"),
         ("parameters.csv", (), "expected another file than the input"),
     ],
 )
