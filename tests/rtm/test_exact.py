@@ -168,12 +168,13 @@ def test_the_leaf_is_the_reference(group):
 
 @groups
 def test_float32_is_float64(group):
-    """At the same inputs, those that float32 can hold."""
+    """At the same inputs, those that float32 can hold; relative where rso is above 1."""
     for leaf in leaves_of(group):
         theta, angles = inputs(leaf, group, torch.float32)
         single = stacked(model(leaf)(theta, angles))
         assert single.dtype == torch.float32
-        error = (single - stacked(model(leaf)(theta.double(), angles.double()))).abs()
+        double = stacked(model(leaf)(theta.double(), angles.double()))
+        error = (single - double).abs() / double.abs().clamp(min=1.0)
         assert not worst(error, 2e-5, cases(leaf, group))
 
 
