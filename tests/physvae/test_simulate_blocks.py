@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import torch
+import zarr
 
 from physvae import spectra_table, spectra_writers
 from physvae.__main__ import run
@@ -89,6 +91,32 @@ def test_the_size_of_the_blocks_does_not_change_the_spectra(model, drawn, dtype,
 
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     np.testing.assert_allclose(rso(2**19, 70), rso(2**12, 9), rtol=0, atol=tolerance)
+
+
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """All numbers of a result."""
+    if path.suffix == ".zarr":
+        group = zarr.open_group(path, mode="r")
+        return {name: array[:] for name, array in group.arrays() if name != "band"}
+    if path.suffix == ".nc":
+        with netCDF4.Dataset(path) as file:
+            return {n: v[:].filled() for n, v in file.variables.items() if n != "band"}
+    read = pyarrow.csv.read_csv if path.suffix == ".csv" else pyarrow.parquet.read_table
+    table = read(path)
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".nc", ".zarr"])
+def test_the_file_is_the_same_in_one_block_or_in_nine(suffix, model, drawn, tmp_path, monkeypatch):
+    few, many = tmp_path / f"few{suffix}", tmp_path / f"many{suffix}"
+    spectra_writers.write(few, model, drawn, torch.float64, told)
+    monkeypatch.setattr(spectra_writers, "_MOST_ROWS", 8)
+    monkeypatch.setattr(spectra_writers, "_LONG", 16)
+    spectra_writers.write(many, model, drawn, torch.float64, told)
+    expected, found = arrays_of(few), arrays_of(many)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_blocks_suit_the_model(model):
