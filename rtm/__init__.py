@@ -1,21 +1,31 @@
 """Radiative transfer of leaves and canopies in torch: PROSPECT, 4SAIL, sensors."""
 
+from rtm.bsm import BSM
+from rtm.leaf import LeafOptics, Prospect, prospect
+from rtm.leaf_inversion import LeafFit, invert_leaf
 from rtm.parameters import GEOMETRY, PRODUCTS, TRAITS, Parameter, ParameterSpace
 from rtm.prosail import CanopyReflectance, Prosail, prosail
 from rtm.sensor import Sensor, load_sensor, sensors
-from rtm.soil import SpectralSoil
+from rtm.soil import DryWetSoil, SpectralSoil
 
 __all__ = [
     "GEOMETRY",
     "PRODUCTS",
     "TRAITS",
+    "BSM",
     "CanopyReflectance",
+    "DryWetSoil",
+    "LeafFit",
+    "LeafOptics",
     "Parameter",
     "ParameterSpace",
     "Prosail",
+    "Prospect",
     "Sensor",
     "SpectralSoil",
+    "invert_leaf",
     "load_sensor",
     "prosail",
+    "prospect",
     "sensors",
 ]

@@ -4,19 +4,29 @@
     ks, ko      extinction of the sun's and of the view's beam per leaf area
     bf          Σ f·cos² θ_l
     sob, sof    bidirectional area scattering by leaf reflectance and by leaf transmittance
-    ρ, τ        leaf;  h = (ρ + τ)/2,  p = bf·(ρ - τ)/2
+    ρ, τ        leaf;  α = 1 - ρ - τ its absorptance
+    h, p        = (ρ + τ)/2, bf·(ρ - τ)/2,  β = 1 + 2p
     σ, a        = h + p, 1 - h + p     diffuse backscatter and attenuation
     s, s′       = ks·h - p, ks·h + p   sun's beam scattered forward and backward
     v, v′       = ko·h - p, ko·h + p   the same for the view's beam
-    m           = √((a + σ)(a - σ)) = √((1 + 2p)(1 - 2h)),  r∞ = σ/(a + m)
-    L           leaf area index
+    m           = √((a + σ)(a - σ)) = √(αβ),  r∞ = σ/(a + m)
+    L, y        leaf area index, and that above a level
 
-Verhoef et al. 2007, 10.1109/TGRS.2007.895844; hot spot Kuusk 1985 with Bréon's factor 2/(ks + ko).
+The fluxes obey E⁻′ = -aE⁻ + σE⁺ + s·e^{-ks·y} and E⁺′ = aE⁺ - σE⁻ - s′·e^{-ks·y}, for which the sum
+and the difference of both decouple. With T = tanh(mL)/m, D = 1 + aT and, over cosh mL,
 
-Departures: J1 without a threshold (numerics.py); where 2m < k the beams take the form of Verhoef
-1984, 10.1016/0034-4257(84)90057-9, which is exact at m = 0 and singular at k = m, the reverse of
-the form with J1; 1 - 2h is kept above a floor, so that leaves without absorption are the limit and
-have a gradient; the hot-spot integral by Gauss-Legendre quadrature.
+    c↓, s↓ = ∫ cosh(my)·e^{-ky} dy, ∫ sinh(my)/m·e^{-ky} dy      c↑, s↑ the same with L - y for y
+
+    τdd = sech(mL)/D                     ρdd = σT/D
+    τsd = (s·c↓ + (ks·hβ - pα)·s↓)/D     ρsd = (s′·c↑ + (ks·hβ + pα)·s↑)/D,  τdo and ρdo with ko
+
+which are the results of Verhoef et al. 2007, 10.1109/TGRS.2007.895844, in letters that stay finite
+without absorption. Hot spot: Kuusk 1985 with Bréon's factor 2/(ks + ko).
+
+Departures: s↓ and s↑ are written in two ways, by J1 and J2 (numerics.py), exact at k = m, and over
+k² - m², exact at m = 0; so is the beam-to-beam term, as in Verhoef 2007 and as in Verhoef 1984,
+10.1016/0034-4257(84)90057-9. The leaf's absorptance is an argument, as 1 - ρ - τ loses its digits.
+The hot-spot integral is a Gauss-Legendre quadrature.
 """
 
 import math
@@ -26,13 +36,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rtm.numerics import expm1c, floor, least, safe_acos, safe_sqrt
+from rtm.numerics import expm1c, fall, floor, safe_acos, safe_sqrt
+from rtm.prospect import Leaf
 
 _RADIAN = math.pi / 180.0
 
 
 class Extinction(NamedTuple):
-    """Geometry summed over leaf inclinations, every field [..., 1]."""
+    """Geometry summed over leaf inclinations, every field [canopy]."""
 
     ks: Tensor
     ko: Tensor
@@ -42,24 +53,45 @@ class Extinction(NamedTuple):
 
 
 class HotSpot(NamedTuple):
-    """Joint view of sun and sensor [..., 1]: integral over depth, share that reaches the soil."""
+    """Joint view of sun and sensor [canopy]: integral over depth, share that reaches the soil."""
 
     integral: Tensor
     tsstoo: Tensor
 
 
+class Layer(NamedTuple):
+    """A layer of leaves alone: what it lets through (t) and sends back (r), from (s d) into (d o).
+
+    tss, too [canopy]; all others [wavelength, canopy]. rdd is seen from above, rdd_below from the
+    soil; rsod is what is scattered more than once.
+    """
+
+    tss: Tensor
+    too: Tensor
+    tdd: Tensor
+    rdd: Tensor
+    rdd_below: Tensor
+    tsd: Tensor
+    rsd: Tensor
+    tdo: Tensor
+    rdo: Tensor
+    rsod: Tensor
+
+
 class Canopy(NamedTuple):
-    """Reflectance factors of canopy and soil [..., wavelength], and the sun's light on the soil.
+    """Reflectance factors of canopy and soil [wavelength, canopy], and the light on the soil.
 
     rso bidirectional, rdo hemispherical-directional, rsd directional-hemispherical, rdd
-    bihemispherical; `to_soil` is all light that falls on the soil per unit of direct sunlight.
+    bihemispherical; `sun_to_soil` and `sky_to_soil` are all light that falls on the soil per unit
+    of direct and of diffuse light.
     """
 
     rso: Tensor
     rdo: Tensor
     rsd: Tensor
     rdd: Tensor
-    to_soil: Tensor
+    sun_to_soil: Tensor
+    sky_to_soil: Tensor
 
 
 def extinction(
@@ -69,11 +101,11 @@ def extinction(
 
     Parameters
     ----------
-    tts, tto, psi : Tensor [..., 1]
+    tts, tto, psi : Tensor [canopy]
         Sun zenith, view zenith (below 90) and relative azimuth (0-180) [degree].
-    angles : Tensor [2, class]
+    angles : Tensor [2, class, 1]
         Cosine and sine of the inclination of each class.
-    shares : Tensor [..., class]
+    shares : Tensor [class, canopy]
         Share of leaf area in each class.
     """
     psi = psi * _RADIAN
@@ -93,7 +125,7 @@ def extinction(
     ftau = ((-bt2 * t1 + t2) / (2.0 * math.pi**2)).clamp(min=0.0)
 
     def mean(x: Tensor) -> Tensor:
-        return (x * shares).sum(-1, keepdim=True)
+        return (x * shares).sum(0)
 
     both = math.pi / (cos_s * cos_o)
     return Extinction(
@@ -111,6 +143,14 @@ def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return chi, beta, torch.where(crosses, s, c)
 
 
+def separation(*, tts: Tensor, tto: Tensor, psi: Tensor) -> Tensor:
+    """Distance dso between the beams of sun and view one unit below where they meet [canopy]."""
+    s, o = tts * _RADIAN, tto * _RADIAN
+    apart = ((tts - tto) * _RADIAN).sin() / (s.cos() * o.cos())  # tan θs - tan θo, uncancelled
+    half = (psi * (0.5 * _RADIAN)).sin()
+    return safe_sqrt(apart * apart + 4.0 * s.tan() * o.tan() * half * half)
+
+
 def hot_spot(
     *, tts: Tensor, tto: Tensor, psi: Tensor, hspot: Tensor, lai: Tensor, ks: Tensor, ko: Tensor,
     integrate: Callable[[Tensor, Tensor, Tensor], Tensor],
@@ -119,135 +159,154 @@ def hot_spot(
 
     Parameters
     ----------
-    tts, tto, psi : Tensor [..., 1]
+    tts, tto, psi : Tensor [canopy]
         Sun zenith, view zenith, relative azimuth [degree].
-    hspot : Tensor [..., 1]
-        Leaf size over canopy height, ≥ 0; 0 is taken as 1e-9.
-    lai, ks, ko : Tensor [..., 1]
+    hspot : Tensor [canopy]
+        Leaf size over canopy height, ≥ 0; 0 is taken as 1e-12, in float32 as 1e-9.
+    lai, ks, ko : Tensor [canopy]
         Leaf area index and the extinctions.
     integrate : callable
         (alpha, b, c) -> integral, one of the quadratures of numerics.py.
     """
-    tan_s, tan_o = (tts * _RADIAN).tan(), (tto * _RADIAN).tan()
-    half = (psi * (0.5 * _RADIAN)).sin()
-    dso = safe_sqrt((tan_s - tan_o) ** 2 + 4.0 * tan_s * tan_o * half * half)
-    alpha = dso / floor(hspot, 1e-9) * 2.0 / (ks + ko)
+    dso = separation(tts=tts, tto=tto, psi=psi)
+    least = 1e-12 if hspot.dtype == torch.float64 else 1e-9
+    alpha = dso / floor(hspot, least) * 2.0 / (ks + ko)
     b, c = (ks + ko) * lai, (ks * ko).sqrt() * lai
-    return HotSpot(integrate(alpha, b, c), (c * expm1c(alpha) - b).exp())
+    return HotSpot(integrate(alpha, b, c), fall(b - c * expm1c(alpha)))
+
+
+def scatter(*, leaf: Leaf, lai: Tensor, geometry: Extinction) -> Layer:
+    """What a layer of leaves lets through and sends back.
+
+    Parameters
+    ----------
+    leaf : Leaf [wavelength, canopy]
+        Its absorptance above 0, at least 1e-9 in float64.
+    lai : Tensor [canopy]
+        Leaf area index, ≥ 0 [m² m⁻²].
+    geometry : Extinction
+    """
+    rho, tau, alpha = leaf
+    ks, ko, bf = geometry.ks, geometry.ko, geometry.bf
+    h, p = 0.5 * (rho + tau), 0.5 * bf * (rho - tau)
+    beta, sigma, a = 1.0 + 2.0 * p, h + p, 1.0 - h + p
+    m = (alpha * beta).sqrt()
+
+    depth = m * lai
+    e, tanh = fall(depth), depth.tanh()
+    t = tanh / m
+    over = 1.0 / (1.0 + a * t)
+    scattering = _Scattering(h, p, beta, alpha, sigma, a, m, e, t, 2.0 * e / (1.0 + e * e), over)
+    weak = torch.relu(torch.sign(0.5 * torch.minimum(ks, ko) - m))
+    tss, too = fall(ks * lai), fall(ko * lai)
+    sun = _beam(scattering, ks, tss, lai, weak)
+    view = _beam(scattering, ko, too, lai, weak)
+    rsod = _beam_to_beam(scattering, sun, view, lai, weak)
+    tdd, rdd = scattering.sech * over, sigma * t * over
+    return Layer(tss, too, tdd, rdd, rdd, sun.t, sun.r, view.t, view.r, rsod)
+
+
+class _Scattering(NamedTuple):
+    """The leaves of a layer, in the letters above; t is T, over 1/D."""
+
+    h: Tensor
+    p: Tensor
+    beta: Tensor
+    alpha: Tensor
+    sigma: Tensor
+    a: Tensor
+    m: Tensor
+    e: Tensor
+    t: Tensor
+    sech: Tensor
+    over: Tensor
+
+
+class _Beam(NamedTuple):
+    """A beam of extinction k, let through as diffuse light (t) and sent back as such (r)."""
+
+    k: Tensor
+    through: Tensor
+    j1: Tensor
+    j2: Tensor
+    t: Tensor
+    r: Tensor
+
+
+def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, weak: Tensor) -> _Beam:
+    """τsd and ρsd of the beam k, of which `through` = e^{-kL} is not intercepted."""
+    j1 = lai * torch.maximum(through, w.e) * expm1c((k - w.m).abs() * lai)
+    j2 = (1.0 - w.e * through) / (k + w.m)
+    share = 1.0 / (w.m * (1.0 + w.e * w.e))
+    k2, m2 = k * k, w.alpha * w.beta
+    apart = 1.0 / torch.maximum(k2 - m2, 0.5 * k2)
+    kt = k * w.t
+    s_down = torch.lerp((j1 - w.e * j2) * share, (w.sech - through * (1.0 + kt)) * apart, weak)
+    s_up = torch.lerp((j2 - w.e * j1) * share, (through * w.sech - 1.0 + kt) * apart, weak)
+    c_down = (w.sech - through + m2 * s_down) / k
+    c_up = (1.0 - through * w.sech - m2 * s_up) / k
+    kh, khb, pa = k * w.h, k * w.h * w.beta, w.p * w.alpha
+    return _Beam(
+        k, through, j1, j2,
+        ((kh - w.p) * c_down + (khb - pa) * s_down) * w.over,
+        ((kh + w.p) * c_up + (khb + pa) * s_up) * w.over,
+    )  # fmt: skip
+
+
+def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, weak: Tensor) -> Tensor:
+    """ρsod, the sun's beam scattered more than once into the view's."""
+    ks, ko, tss, too = sun.k, view.k, sun.through, view.through
+    z = lai * expm1c((ks + ko) * lai)
+
+    r = w.sigma / (w.a + w.m)
+    one_r2 = (w.alpha + w.m) / (w.a + w.m) * (1.0 + r)
+    s, s_back, v, v_back = ks * w.h - w.p, ks * w.h + w.p, ko * w.h - w.p, ko * w.h + w.p
+    s1, s2, v1, v2 = s + s_back * r, s * r + s_back, v + v_back * r, v * r + v_back
+    t1 = v2 * s1 * (z - sun.j1 * too) / (ko + w.m)
+    t2 = v1 * s2 * (z - view.j1 * tss) / (ks + w.m)
+    t3 = (view.r * s2 * sun.j2 + view.t * s1 * sun.j1) * r
+    strong = (t1 + t2 - t3) / one_r2
+
+    ko2 = ko * ko
+    up = sun.r - too * sun.t - 2.0 * w.p * z
+    down = 2.0 * ks * w.h * z - sun.r - too * sun.t
+    both = (ko2 * w.h - w.p * w.alpha) * up - ko * (w.h * w.beta - w.p) * down
+    return torch.lerp(strong, both / torch.maximum(ko2 - w.alpha * w.beta, 0.5 * ko2), weak)
 
 
 def foursail(
-    *, reflectance: Tensor, transmittance: Tensor, lai: Tensor, geometry: Extinction,
-    hot: HotSpot, soil: Tensor,
-) -> Canopy:  # fmt: skip
+    *, leaf: Leaf, lai: Tensor, geometry: Extinction, hot: HotSpot, soil: Tensor
+) -> Canopy:
     """Reflectance factors of a canopy over a soil.
 
     Parameters
     ----------
-    reflectance, transmittance : Tensor [..., wavelength]
-        Of the leaf, their sum ≤ 1.
-    lai : Tensor [..., 1]
+    leaf : Leaf [wavelength, canopy]
+        Its absorptance above 0, at least 1e-9 in float64.
+    lai : Tensor [canopy]
         Leaf area index, ≥ 0 [m² m⁻²].
     geometry, hot
         From `extinction` and `hot_spot`.
-    soil : Tensor [..., wavelength]
+    soil : Tensor [wavelength, canopy]
         Soil reflectance, 0 ≤ soil < 1.
     """
-    absorbed = floor(1.0 - reflectance - transmittance, least(lai.dtype))
-    h = 0.5 - 0.5 * absorbed
-    p = 0.5 * geometry.bf * (reflectance - transmittance)
-    layer = _Layer(h, p, absorbed, ((1.0 + 2.0 * p) * absorbed).sqrt(), lai)
-    tss, too = (-geometry.ks * lai).exp(), (-geometry.ko * lai).exp()
-    tdd, rdd = _diffuse(layer)
-    weak = 2.0 * layer.m < torch.minimum(geometry.ks, geometry.ko)
-    near = _beams_weak(layer, geometry, tss, too, tdd, rdd, weak)
-    far = _beams(layer, geometry, tss, too)
-    tsd, rsd, tdo, rdo, rsod = (torch.where(weak, a, b) for a, b in zip(near, far, strict=True))
+    layer = scatter(leaf=leaf, lai=lai, geometry=geometry)
+    single = geometry.sob * leaf.reflectance + geometry.sof * leaf.transmittance
+    return over_soil(layer, single * (lai * hot.integral), hot.tsstoo, soil)
 
-    single = geometry.sob * reflectance + geometry.sof * transmittance
-    rsos = single * (lai * hot.integral)
+
+def over_soil(layer: Layer, single: Tensor, tsstoo: Tensor, soil: Tensor) -> Canopy:
+    """A canopy from its leaves, what they scatter once, and the soil seen in sunlight."""
+    tss, too, tdd, rdd, rdd_below, tsd, rsd, tdo, rdo, rsod = layer
     down = tss + tsd
-    up = soil / (1.0 - soil * rdd)
-    below = down * tdo + (tsd + tss * soil * rdd) * too
+    bounce = 1.0 / (1.0 - soil * rdd_below)
+    up = soil * bounce
+    below = down * tdo + (tsd + tss * soil * rdd_below) * too
     return Canopy(
-        rso=rsos + rsod + hot.tsstoo * soil + below * up,
+        rso=single + rsod + tsstoo * soil + below * up,
         rdo=rdo + tdd * (tdo + too) * up,
         rsd=rsd + down * tdd * up,
         rdd=rdd + tdd * tdd * up,
-        to_soil=down / (1.0 - soil * rdd),
+        sun_to_soil=down * bounce,
+        sky_to_soil=tdd * bounce,
     )
-
-
-class _Layer(NamedTuple):
-    """The leaves of the canopy, in the letters above."""
-
-    h: Tensor
-    p: Tensor
-    absorbed: Tensor
-    m: Tensor
-    lai: Tensor
-
-
-class _Beams(NamedTuple):
-    """How the canopy alone turns beams into diffuse light, and one beam into the other."""
-
-    tsd: Tensor
-    rsd: Tensor
-    tdo: Tensor
-    rdo: Tensor
-    rsod: Tensor
-
-
-def _diffuse(layer: _Layer) -> tuple[Tensor, Tensor]:
-    """The layer: tdd = 1/(cosh mL + a·sinh mL/m) and rdd = tdd·σ·sinh mL/m, exact at m = 0."""
-    h, p, _, m, lai = layer
-    q = lai * expm1c(2.0 * m * lai)
-    denominator = 1.0 + (1.0 - h + p - m) * q
-    return (-m * lai).exp() / denominator, (h + p) * q / denominator
-
-
-def _beams(layer: _Layer, geometry: Extinction, tss: Tensor, too: Tensor) -> _Beams:
-    """The form with J1 and J2, exact at k = m, a quotient of small numbers where m → 0."""
-    h, p, absorbed, m, lai = layer
-    ks, ko = geometry.ks, geometry.ko
-    e = (-m * lai).exp()
-    r = (h + p) / (1.0 - h + p + m)
-    one_r2 = (absorbed + m) / (1.0 - h + p + m) * (1.0 + r)
-    re = r * e
-    inverse = 1.0 / (1.0 - re * re)
-    j1s, j1o = _j1(ks, m, lai, tss, e), _j1(ko, m, lai, too, e)
-    j2s, j2o = (1.0 - e * tss) / (ks + m), (1.0 - e * too) / (ko + m)
-    sf, sb, vf, vb = ks * h - p, ks * h + p, ko * h - p, ko * h + p
-    s1, s2, v1, v2 = sf + sb * r, sf * r + sb, vf + vb * r, vf * r + vb
-    ps, qs, po, qo = s1 * j1s, s2 * j2s, v1 * j1o, v2 * j2o
-    tdo, rdo = (po - re * qo) * inverse, (qo - re * po) * inverse
-    z = lai * expm1c((ks + ko) * lai)
-    t1 = v2 * s1 * (z - j1s * too) / (ko + m)
-    t2 = v1 * s2 * (z - j1o * tss) / (ks + m)
-    rsod = (t1 + t2 - (rdo * qs + tdo * ps) * r) / one_r2
-    return _Beams((ps - re * qs) * inverse, (qs - re * ps) * inverse, tdo, rdo, rsod)
-
-
-def _beams_weak(
-    layer: _Layer, geometry: Extinction, tss: Tensor, too: Tensor, tdd: Tensor, rdd: Tensor,
-    weak: Tensor,
-) -> _Beams:  # fmt: skip
-    """The form of Verhoef 1984, exact at m = 0, singular at k = m; meant where 2m < k."""
-    h, p, _, m, lai = layer
-    ks, ko = geometry.ks, geometry.ko
-    a, sigma = 1.0 - h + p, h + p
-    m2 = torch.where(weak, m * m, 0.0)
-    sf, sb, vf, vb = ks * h - p, ks * h + p, ko * h - p, ko * h + p
-    over_s, over_o = 1.0 / (ks * ks - m2), 1.0 / (ko * ko - m2)
-    cs, ds = (sb * (ks - a) - sf * sigma) * over_s, (sf * (ks + a) + sb * sigma) * over_s
-    co, do = (vb * (ko - a) - vf * sigma) * over_o, (vf * (ko + a) + vb * sigma) * over_o
-    tsd = ds * (tdd - tss) - cs * tss * rdd
-    rsd = cs * (1.0 - tss * tdd) + ds * rdd
-    tdo = do * (tdd - too) - co * too * rdd
-    rdo = co * (1.0 - too * tdd) + do * rdd
-    rsod = (sf * co - sb * do) * (lai * expm1c((ks + ko) * lai)) - co * tsd * too + do * rsd
-    return _Beams(tsd, rsd, tdo, rdo, rsod)
-
-
-def _j1(k: Tensor, m: Tensor, lai: Tensor, beam: Tensor, e: Tensor) -> Tensor:
-    return lai * torch.maximum(beam, e) * expm1c((k - m).abs() * lai)

@@ -78,7 +78,7 @@ class Campbell:
         Tensor [class, canopy]
             ≥ 0; they sum to 1.
         """
-        cosines = torch.deg2rad(90.0 - edges).sin()
+        cosines = ((90.0 - edges) * (math.pi / 180.0)).sin()
         return campbell(ala=values[0], cos_edges=cosines.to(values.dtype))
 
 
@@ -107,7 +107,7 @@ class Verhoef:
             ≥ 0; they sum to 1.
         """
         excess = torch.relu(values.abs().sum(0) - 1.0)
-        theta = torch.deg2rad(edges[1:-1]).to(values.dtype).unsqueeze(-1)
+        theta = (edges[1:-1] * (math.pi / 180.0)).to(values.dtype).unsqueeze(-1)
         a, b, twice = torch.broadcast_tensors(*(values / (1.0 + excess)), 2.0 * theta)
         inner = (2.0 / math.pi) * (_VerhoefRoot.apply(a, b, twice) - theta)
         zero = torch.zeros_like(inner[:1])

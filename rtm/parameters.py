@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -72,6 +72,23 @@ TRAITS = _table(
     Parameter("fraction_brown", "fB", "-", 0.0, 1.0, 0.2, (), "share of brown leaf area"),
     Parameter("diss", "D", "-", 0.0, 1.0, 0.5, (), "how far brown leaves gather at the bottom"),
 )
+
+_BROWN = {"n_leaf": 2.0, "cab": 5.0, "car": 3.0, "cbrown": 0.8, "cw": 0.002, "cm": 0.006}
+
+
+def brown(parameter: Parameter) -> Parameter:
+    """The same quantity of the brown leaves of a canopy of two layers.
+
+    >>> brown(TRAITS["cab"]).name
+    'brown_cab'
+    """
+    default = _BROWN.get(parameter.name, parameter.default)
+    name, text = f"brown_{parameter.name}", f"{parameter.description}, of brown leaves"
+    return replace(parameter, name=name, default=default, aliases=(), description=text)
+
+
+_LEAF = ("n_leaf", "cab", "car", "ant", "cbrown", "cw", "cm", "prot", "cbc")
+TRAITS |= _table(*(brown(TRAITS[name]) for name in _LEAF))
 
 GEOMETRY = _table(
     Parameter("tts", "θs", "degree", 0.0, 85.0, 30.0, ("sun_zenith_deg", "sza"), "sun zenith"),
@@ -197,6 +214,9 @@ _DOMAIN = {
 }  # fmt: skip
 
 
+_ABOVE = ("cv", "beta_mu", "beta_nu")  # their lower bound itself has no meaning
+
+
 def outside(name: str, value: Tensor) -> Tensor:
     """Where a value has no physical meaning (bool, same shape): beyond `physical`, or not finite.
 
@@ -207,7 +227,7 @@ def outside(name: str, value: Tensor) -> Tensor:
     bad = ~value.isfinite() | (value < low) | (value > high)
     if name in ("tts", "tto"):
         bad = bad | (value >= high)
-    return bad | (value <= low) if name == "cv" else bad
+    return bad | (value <= low) if name in _ABOVE else bad
 
 
 def physical(name: str) -> tuple[float, float]:
@@ -215,6 +235,7 @@ def physical(name: str) -> tuple[float, float]:
 
     These are wider than the bounds of the tables, which say what the models are made for.
     """
+    name = name.removeprefix("brown_")
     return _DOMAIN.get(name, (-math.inf if name.startswith("soil_") else 0.0, math.inf))
 
 
@@ -225,7 +246,7 @@ def expected(name: str) -> str:
     ('at least 0 and below 90', 'at least 0')
     """
     low, high = physical(name)
-    above = "above" if name == "cv" else "at least"
+    above = "above" if name in _ABOVE else "at least"
     below = "below" if name in ("tts", "tto") else "at most"
     words = [f"{above} {low:g}"] * math.isfinite(low) + [f"{below} {high:g}"] * math.isfinite(high)
     return " and ".join(words) or "a finite number"
@@ -237,3 +258,12 @@ def check(name: str, value: Tensor) -> None:
     if bad.any():
         wrong = value[bad][0].item()
         raise ValueError(f"{name}: expected {expected(name)}, got {wrong:g}")
+
+
+def check_joint(values: Mapping[str, Tensor]) -> None:
+    """ValueError in words where values that are right one by one are not so together."""
+    if "lidf_a" in values and "lidf_b" in values:
+        total = torch.as_tensor(values["lidf_a"]).abs() + torch.as_tensor(values["lidf_b"]).abs()
+        if (total > 1.0).any():
+            wrong = total[total > 1.0].flatten()[0].item()
+            raise ValueError(f"lidf_a, lidf_b: expected |a| + |b| of at most 1, got {wrong:g}")

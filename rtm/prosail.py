@@ -1,24 +1,35 @@
 """PROSAIL: a leaf, a soil and a canopy of such leaves over it, seen by a sensor.
 
 theta[..., parameter], angles[..., (tts, tto, psi)] ─▶ leaf, soil ─▶ 4SAIL ─▶ [..., band]
+
+Inside, the axes are [parameter | wavelength | class, canopy]: the canopies stand last, so that what
+belongs to a canopy broadcasts against its spectra and loops run along the canopies.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rtm import products as product
+from rtm.blocks import in_blocks
+from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
-from rtm.lidf import campbell, class_edges
+from rtm.foursail2 import crowns, foursail2
+from rtm.leaf import without_dry_matter
+from rtm.lidf import Beta, Campbell, Verhoef, class_edges
 from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
-from rtm.parameters import GEOMETRY, TRAITS, ParameterSpace, check
-from rtm.prospect import plate_constants, prospect
+from rtm.parameters import GEOMETRY, TRAITS, ParameterSpace, brown, check, check_joint
+from rtm.prospect import Leaf, plate_constants, prospect
 from rtm.sensor import Sensor, load_sensor
 from rtm.soil import DryWetSoil, SpectralSoil
 from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants
 
-_CLASSES = 18
+_BLOCK = 65536  # numbers of a spectral array that are worked on at a time
+_LIDF = {"campbell": Campbell, "verhoef": Verhoef, "beta": Beta}
+_TWO_LAYERS = ("cv", "zeta", "fraction_brown", "diss")
 
 
 class CanopyReflectance(NamedTuple):
@@ -29,7 +40,7 @@ class CanopyReflectance(NamedTuple):
     rso, rdo, rsd, rdd : Tensor
         Bidirectional, hemispherical-directional, directional-hemispherical and bihemispherical
         reflectance factor.
-    fapar, fcover : Tensor or None
+    fapar, fapar_diffuse, fcover : Tensor or None
         See rtm.products; None where not asked for.
     wavelength : Tensor or None
         nm, where no sensor is given.
@@ -42,6 +53,7 @@ class CanopyReflectance(NamedTuple):
     rsd: Tensor
     rdd: Tensor
     fapar: Tensor | None
+    fapar_diffuse: Tensor | None
     fcover: Tensor | None
     wavelength: Tensor | None
     band: tuple[str, ...] | None
@@ -52,25 +64,37 @@ class Prosail(nn.Module):
 
     Parameters
     ----------
-    leaf : {"D", "5"}
+    leaf : {"D", "5", "PRO"}
         PROSPECT version.
     sensor : str or Sensor, optional
         Gives bands instead of wavelengths.
     wavelength : Tensor [wavelength], optional
         nm, within 400-2500; every nm where neither is given.
-    soil : SpectralSoil, optional
+    soil : DryWetSoil, SpectralSoil or BSM, optional
         Else the dry/wet mixture with `psoil` and `rsoil`.
+    lidf : {"campbell", "verhoef", "beta"}
+        Leaf inclination from `ala`, from `lidf_a` and `lidf_b`, or from `beta_mu` and `beta_nu`.
+    classes : int
+        Classes of leaf inclination.
     crowns : bool
         Adds `cv`: a share cv of the ground bears a canopy of lai/cv, the rest is bare soil.
+    layers : {1, 2}
+        2 is 4SAIL2: green and brown leaves in two layers and in crowns, which adds `cv`, `zeta`,
+        `fraction_brown`, `diss` and the contents of the brown leaves, `brown_cab` and so on.
     hotspot : {"exact", "classic"}
         "classic" repeats the 20 steps of the older codes.
     products : bool
         Whether fapar and fcover are computed.
+    alpha : float
+        Half-angle of the light that falls on the leaf's surface, (0, 90] degree.
 
     Notes
     -----
     theta decides the dtype, the module (`module.to(device)`) the device. Constants are computed in
     float64 and cast to theta's dtype. Only shapes are checked here; `prosail` checks values.
+
+    Long batches are worked off in blocks, see rtm.blocks. `torch.compile(model, fullgraph=True)`
+    is several times faster where a compiler is at hand.
 
     Examples
     --------
@@ -94,24 +118,37 @@ class Prosail(nn.Module):
 
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
-        wavelength: Tensor | None = None, *, soil: SpectralSoil | None = None,
-        crowns: bool = False, hotspot: str = "exact", products: bool = True,
+        wavelength: Tensor | None = None, *, soil: DryWetSoil | SpectralSoil | BSM | None = None,
+        lidf: str = "campbell", classes: int = 18, crowns: bool = False, layers: int = 1,
+        hotspot: str = "exact", products: bool = True, alpha: float = 40.0,
     ) -> None:  # fmt: skip
         super().__init__()
+        _expect("hotspot", hotspot, ("exact", "classic"))
+        _expect("lidf", lidf, tuple(_LIDF))
+        _expect("leaf", leaf, tuple(LEAF_CONTENTS))
+        _expect("layers", layers, (1, 2))
         if sensor is not None and wavelength is not None:
             raise ValueError("sensor, wavelength: expected one of them at most, got both")
-        if hotspot not in ("exact", "classic"):
-            raise ValueError(f"hotspot: expected exact or classic, got {hotspot!r}")
-        self.leaf, self.crowns, self.products = leaf, crowns, products
-        self.classic = hotspot == "classic"
+        if crowns and layers == 2:
+            raise ValueError("crowns: expected False with two layers, which have crowns, got True")
+        if classes < 1:
+            raise ValueError(f"classes: expected at least 1, got {classes}")
+        self.leaf, self.crowns, self.layers, self.products = leaf, crowns, layers, products
+        self.classes, self.alpha, self.classic = classes, alpha, hotspot == "classic"
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         self.soil = DryWetSoil() if soil is None else soil
+        self.lidf = _LIDF[lidf]()
         given = full_grid() if wavelength is None else torch.as_tensor(wavelength).double()
         self._constants(given if self.sensor is None else self.sensor.wavelength)
-        names = ["n_leaf", *LEAF_CONTENTS[leaf], "lai", "ala", "hspot"]
-        canopy = [TRAITS[name] for name in names]
-        crown = [TRAITS["cv"]] if crowns else []
-        self.space = ParameterSpace((*canopy, *self.soil.parameters, *crown))
+        self.space = self._space()
+
+    def _space(self) -> ParameterSpace:
+        leaf = [TRAITS[name] for name in ("n_leaf", *LEAF_CONTENTS[self.leaf])]
+        stand = [TRAITS["cv"]] if self.crowns else []
+        if self.layers == 2:
+            stand = [TRAITS[name] for name in _TWO_LAYERS] + [brown(p) for p in leaf]
+        canopy = (TRAITS["lai"], *self.lidf.parameters, TRAITS["hspot"])
+        return ParameterSpace((*leaf, *canopy, *self.soil.parameters, *stand))
 
     def _constants(self, wavelength: Tensor) -> None:
         """Everything that depends on the wavelengths alone, float64, not in the state dict."""
@@ -122,15 +159,14 @@ class Prosail(nn.Module):
             at = torch.stack([(grid == node).nonzero()[0, 0] for node in nodes])
             self.register_buffer("_par", par, persistent=False)
         index, absorption = leaf_constants(self.leaf, grid)
-        edges = torch.deg2rad(class_edges(_CLASSES))
-        middle = (edges[1:] + edges[:-1]) / 2.0
-        cosines = edges.cos()
-        cosines[-1] = 0.0
+        edges = class_edges(self.classes)
+        middle = torch.deg2rad((edges[1:] + edges[:-1]) / 2.0)
         constants = {
-            "_wavelength": wavelength, "_at": at, "_absorption": absorption,
-            "_plate": plate_constants(index), "_shapes": self.soil.shapes(grid),
-            "_edges": cosines, "_angles": torch.stack([middle.cos(), middle.sin()]),
-            "_rule": gauss_rule(32), "_short_rule": gauss_rule(20),
+            "_wavelength": wavelength, "_at": at, "_absorption": absorption.T.contiguous(),
+            "_plate": plate_constants(index, self.alpha).unsqueeze(-1),
+            "_shapes": self.soil.shapes(grid), "_edges": edges,
+            "_angles": torch.stack([middle.cos(), middle.sin()]).unsqueeze(-1),
+            "_rule": gauss_rule(40), "_short_rule": gauss_rule(20),
             "_weights": None if self.sensor is None else self.sensor.weights.T.contiguous(),
         }  # fmt: skip
         for name, value in constants.items():
@@ -157,41 +193,62 @@ class Prosail(nn.Module):
         """
         if angles.shape[-1] != 3:
             raise ValueError(f"angles: expected a last axis (tts, tto, psi), got {angles.shape}")
-        p = {name: value.unsqueeze(-1) for name, value in self.space.split(theta).items()}
-        soil = self.soil.reflectance(self._soil_values(theta), self._shapes.to(theta.dtype))
+        self.space.split(theta)
+        shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
+        flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
+        view = angles.to(theta).expand(*shape, 3).reshape(-1, 3).T.contiguous()
+        block = max(32, _BLOCK // self._absorption.shape[0] // 32 * 32)
+        found = in_blocks(self._reflectance, (flat, view), block=block)
+        return CanopyReflectance(
+            *(x if x is None else x.reshape((*shape, *x.shape[1:])) for x in found),
+            self._wavelength if self.sensor is None else None,
+            None if self.sensor is None else self.sensor.bands,
+        )
+
+    def _reflectance(self, theta: Tensor, angles: Tensor) -> tuple[Tensor | None, ...]:
+        """The fields of a result [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""
+        p = dict(zip(self.space.names, theta, strict=True))
+        soil = self.soil.reflectance(self._part(theta, self.soil), self._shapes.to(theta.dtype))
         share = p["cv"] if self.crowns else None
         lai = p["lai"] if share is None else p["lai"] / share
-        shares = campbell(ala=p["ala"].squeeze(-1), cos_edges=self._edges.to(theta.dtype))
-        canopy = self._canopy(theta, p, angles.to(theta), soil, lai, shares)
-        fapar = fcover = None
-        if self.products:
-            nadir = (shares * self._angles[0].to(theta.dtype)).sum(-1)
-            fapar = self._fapar(canopy, soil)
-            fcover = product.fcover(lai.squeeze(-1), nadir).expand(fapar.shape)
-        return self._result(canopy, soil, share, fapar, fcover)
+        shares = self.lidf.shares(self._part(theta, self.lidf), self._edges)
+        canopy = self._canopy(theta, p, angles, soil, lai, shares)
+        spectra = (canopy.rso, canopy.rdo, canopy.rsd, canopy.rdd)
+        seen = tuple(self._seen(factor, soil, share) for factor in spectra)
+        if not self.products:
+            return (*seen, None, None, None)
+        nadir = (shares * self._angles[0].to(theta.dtype)).sum(0)
+        cover = p["cv"] if "cv" in p else torch.ones_like(lai)
+        inside = p["lai"] / cover
+        return (*seen, *self._absorbed(canopy, soil, share), cover * product.fcover(inside, nadir))
 
-    def _soil_values(self, theta: Tensor) -> Tensor:
-        start = self.space.index(self.soil.parameters[0].name)
-        return theta[..., start : start + len(self.soil.parameters)]
+    def _part(self, theta: Tensor, owner) -> Tensor:
+        start = self.space.index(owner.parameters[0].name)
+        return theta[start : start + len(owner.parameters)]
+
+    def _leaf(self, theta: Tensor, prefix: str = "") -> Leaf:
+        start = self.space.index(f"{prefix}n_leaf")
+        contents = theta[start + 1 : start + 1 + self._absorption.shape[1]]
+        depth = self._absorption.to(theta.dtype) @ contents
+        return prospect(depth=depth, n_leaf=theta[start], plate=self._plate.to(theta.dtype))
 
     def _canopy(self, theta, p, angles, soil, lai, shares) -> Canopy:
-        start = self.space.index(LEAF_CONTENTS[self.leaf][0])
-        contents = theta[..., start : start + len(LEAF_CONTENTS[self.leaf])]
-        depth = contents @ self._absorption.to(theta.dtype)
-        leaf = prospect(depth=depth, n_leaf=p["n_leaf"], plate=self._plate.to(theta.dtype))
-        tts, tto, psi = angles.unsqueeze(-1).unbind(-2)
+        tts, tto, psi = angles
         psi = fold(psi)
-        geometry = extinction(
-            tts=tts, tto=tto, psi=psi, angles=self._angles.to(theta.dtype), shares=shares
-        )
+        view = {"tts": tts, "tto": tto, "psi": psi}
+        geometry = extinction(**view, angles=self._angles.to(theta.dtype), shares=shares)
+        if self.layers == 2:
+            return foursail2(
+                green=self._leaf(theta), brown=self._leaf(theta, "brown_"), lai=lai,
+                fraction_brown=p["fraction_brown"], diss=p["diss"], hspot=p["hspot"],
+                geometry=geometry, over=crowns(**view, cv=p["cv"], zeta=p["zeta"]),
+                angles=(tts, tto, psi), soil=soil, integrate=self._integrate,
+            )  # fmt: skip
         hot = hot_spot(
-            tts=tts, tto=tto, psi=psi, hspot=p["hspot"], lai=lai,
-            ks=geometry.ks, ko=geometry.ko, integrate=self._integrate,
+            **view, hspot=p["hspot"], lai=lai, ks=geometry.ks, ko=geometry.ko,
+            integrate=self._integrate,
         )  # fmt: skip
-        return foursail(
-            reflectance=leaf.reflectance, transmittance=leaf.transmittance, lai=lai,
-            geometry=geometry, hot=hot, soil=soil,
-        )  # fmt: skip
+        return foursail(leaf=self._leaf(theta), lai=lai, geometry=geometry, hot=hot, soil=soil)
 
     def _integrate(self, alpha: Tensor, b: Tensor, c: Tensor) -> Tensor:
         if self.classic:
@@ -199,28 +256,27 @@ class Prosail(nn.Module):
         rule = self._rule if alpha.dtype == torch.float64 else self._short_rule
         return hot_spot_exact(alpha, b, c, rule.to(alpha.dtype))
 
-    def _fapar(self, canopy: Canopy, soil: Tensor) -> Tensor:
-        spectra = (canopy.rsd, canopy.to_soil, soil)
-        rsd, to_soil, soil = (spectrum.index_select(-1, self._at) for spectrum in spectra)
-        return product.fapar(product.absorbed(rsd, to_soil, soil), self._par.to(rsd.dtype))
+    def _absorbed(self, canopy: Canopy, soil: Tensor, share: Tensor | None) -> list[Tensor]:
+        """fAPAR under the sun and under the sky."""
+        found = []
+        for back, down in ((canopy.rsd, canopy.sun_to_soil), (canopy.rdd, canopy.sky_to_soil)):
+            back, down, ground = (x.index_select(0, self._at) for x in (back, down, soil))
+            absorbed = product.absorbed(back, down, ground)
+            fapar = product.fapar(absorbed.T, self._par.to(absorbed.dtype))
+            found.append(fapar if share is None else fapar * share)
+        return found
 
-    def _result(self, canopy, soil, share, fapar, fcover) -> CanopyReflectance:
-        n = len(self._wavelength)
-        weights = None if self._weights is None else self._weights.to(soil.dtype)
+    def _seen(self, factor: Tensor, soil: Tensor, share: Tensor | None) -> Tensor:
+        """Spectra [canopy, wavelength] or bands [canopy, band] of a factor [wavelength, canopy]."""
+        if share is not None:
+            factor = soil + share * (factor - soil)
+        factor = factor[: len(self._wavelength)].T
+        return factor if self._weights is None else factor @ self._weights.to(factor.dtype)
 
-        def seen(factor: Tensor) -> Tensor:
-            if share is not None:
-                factor = soil + share * (factor - soil)
-            factor = factor[..., :n]
-            return factor if weights is None else factor @ weights
 
-        if share is not None and fapar is not None:
-            fapar, fcover = fapar * share.squeeze(-1), fcover * share.squeeze(-1)
-        return CanopyReflectance(
-            seen(canopy.rso), seen(canopy.rdo), seen(canopy.rsd), seen(canopy.rdd), fapar, fcover,
-            self._wavelength if self.sensor is None else None,
-            None if self.sensor is None else self.sensor.bands,
-        )  # fmt: skip
+def _expect(name: str, value, allowed: tuple) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {value!r}")
 
 
 def fold(psi: Tensor) -> Tensor:
@@ -232,18 +288,60 @@ def fold(psi: Tensor) -> Tensor:
     return 180.0 - (torch.remainder(psi, 360.0) - 180.0).abs()
 
 
+def choose(
+    names: Iterable[str], *, leaf: str = "D", sensor: str | Sensor | None = None
+) -> Prosail:
+    """The model that the names of given parameters ask for.
+
+    `lidf_a` or `lidf_b` ask for Verhoef's leaf angles, `beta_mu` or `beta_nu` for the beta
+    distribution, `bsm_brightness`, `bsm_lat`, `bsm_lon` or `smc` for that soil; `zeta`,
+    `fraction_brown`, `diss` or contents of brown leaves for two layers, `cv` alone for crowns.
+
+    Raises
+    ------
+    ValueError
+        Names of two models for the same thing.
+
+    Examples
+    --------
+    >>> choose(["lidf_a", "lai"]).space.names[7:11]
+    ('lai', 'lidf_a', 'lidf_b', 'hspot', 'psoil')
+    """
+    given = set(names)
+    lidf = _only_one(given, {name: kind.parameters for name, kind in _LIDF.items()}) or "campbell"
+    soils = {"drywet": DryWetSoil.parameters, "bsm": BSM.parameters}
+    soil = BSM() if _only_one(given, soils) == "bsm" else None
+    two = given & {"zeta", "fraction_brown", "diss"} or any(n.startswith("brown_") for n in given)
+    return Prosail(
+        leaf, sensor, lidf=lidf, soil=soil, layers=2 if two else 1,
+        crowns="cv" in given and not two,
+    )  # fmt: skip
+
+
+def _only_one(given: set[str], kinds: dict) -> str | None:
+    """Which of some kinds owns given names; ValueError where two do."""
+    found = {
+        kind: names for kind, own in kinds.items() if (names := given & {p.name for p in own})
+    }
+    if len(found) > 1:
+        first, second = (sorted(names)[0] for names in list(found.values())[:2])
+        raise ValueError(f"{first}, {second}: expected one of them at most, got both")
+    return next(iter(found), None)
+
+
 def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) -> CanopyReflectance:
     """Canopy reflectance from named numbers.
 
     Parameters
     ----------
-    leaf : {"D", "5"}
+    leaf : {"D", "5", "PRO"}
         PROSPECT version.
     sensor : str or Sensor, optional
         Gives bands instead of every nm from 400 to 2500.
     **values : float, array or Tensor
         Traits and angles by their names in `TRAITS` and `GEOMETRY`, in those units, broadcast
-        together; what is not named is at its default. `cv` asks for crowns.
+        together; what is not named is at its default. The names choose among leaf angles, soils
+        and canopies, see `choose`. With leaf "PRO", cm is 0.
 
     Returns
     -------
@@ -261,16 +359,18 @@ def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) ->
     >>> prosail(sensor="sentinel-2a", lai=3.0, tts=30.0).band[:3]
     ('B1', 'B2', 'B3')
     """
-    model = Prosail(leaf, sensor, crowns="cv" in values)
+    values = {name: _number(value) for name, value in without_dry_matter(leaf, values).items()}
+    model = choose(values, leaf=leaf, sensor=sensor)
     names = (*model.space.names, *GEOMETRY)
     for name, value in values.items():
         if name not in names:
             raise ValueError(f"parameter: expected one of {', '.join(names)}, got {name!r}")
-        check(name, torch.as_tensor(value))
+        check(name, value)
+    check_joint(values)
     space = ParameterSpace((*model.space.parameters, *GEOMETRY.values()))
-    both = space.stack(**{name: _number(value) for name, value in values.items()})
+    both = space.stack(**values)
     return model.to(both.device)(both[..., :-3], both[..., -3:])
 
 
-def _number(value) -> Tensor | float:
-    return float(value) if isinstance(value, float | int) else torch.as_tensor(value)
+def _number(value) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))

@@ -2,19 +2,20 @@
 
     k      optical depth of one plate, Σ content·specific absorption / N
     τ      = 2·E₃(k), transmission of diffuse light through the inside of a plate
-    t₄₀, t₉₀   transmissivity of the leaf surface for light within 40° and 90° (Stern 1964)
+    t_α, t₉₀   transmissivity of the leaf surface for light within α (40°) and 90° (Stern 1964)
     r₂₁    = 1 - t₉₀/n², reflectivity from inside
-    r, t   one plate in diffuse light; R_α, T_α the first plate, lit within 40°
-    D²     = (1+r+t)(1+r-t)(1-r+t)(1-r-t)
-    1/a    = 2r / (1 + r² - t² + D),  1/b = 2t / (1 - r² + t² + D)      (Stokes 1862)
-    R      = (1 - e²)/a / (1 - e²/a²),  T = e(1 - 1/a²) / (1 - e²/a²),  e = b^{-(N-1)}
+    r, t   one plate in diffuse light; R_α, T_α the first plate, lit within α
+    d²     = (1+r+t)(1+r-t)(1-r+t)(1-r-t)
+    R, T   of the N - 1 plates below the first (Stokes 1862), with x = (N-1)·asinh(d/2t):
+           R = 2r·tanh x / (d + (1+r²-t²)·tanh x),  T = d·sech x / (d + (1+r²-t²)·tanh x)
 
 Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017,
 10.1016/j.rse.2017.03.004.
 
-Departures: the absorptance 1 - r - t = t₉₀(1-τ)/(1 - r₂₁τ) is written out and not left to a
-difference, and 1 - τ is kept above a floor, so that the leaf without absorber is the limit and
-has a gradient.
+Departures: Stokes' powers of b are written as hyperbolic functions, b = (1-r²+t²+d)/2t = e^{x/(N-1)},
+in which nothing cancels where absorption is weak; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ) and
+that of the leaf are written out and not left to a difference; 1 - τ is kept above a floor, so that
+the leaf without absorber is the limit and has a gradient.
 """
 
 from typing import NamedTuple
@@ -23,14 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtm.numerics import floor, least, one_minus_2e3
+from rtm.numerics import fall, floor, least, one_minus_2e3
 
 
 class Leaf(NamedTuple):
-    """Hemispherical reflectance and transmittance of a leaf [..., wavelength]."""
+    """Hemispherical reflectance, transmittance and absorptance of leaves [wavelength, leaf]."""
 
     reflectance: Tensor
     transmittance: Tensor
+    absorptance: Tensor
 
 
 def surface_transmissivity(angle: float, index: Tensor) -> Tensor:
@@ -67,10 +69,10 @@ def surface_transmissivity(angle: float, index: Tensor) -> Tensor:
     return torch.from_numpy((ts + tp) / (2 * s2))
 
 
-def plate_constants(index: Tensor) -> Tensor:
-    """What a plate needs of the refractive index: rows t₄₀, t₉₀, r₂₁ [3, wavelength], float64."""
-    t40, t90 = surface_transmissivity(40.0, index), surface_transmissivity(90.0, index)
-    return torch.stack([t40, t90, 1.0 - t90 / index.double() ** 2])
+def plate_constants(index: Tensor, alpha: float = 40.0) -> Tensor:
+    """What a plate needs of the refractive index: rows t_α, t₉₀, r₂₁ [3, wavelength], float64."""
+    ta, t90 = surface_transmissivity(alpha, index), surface_transmissivity(90.0, index)
+    return torch.stack([ta, t90, 1.0 - t90 / index.double() ** 2])
 
 
 def prospect(*, depth: Tensor, n_leaf: Tensor, plate: Tensor) -> Leaf:
@@ -78,37 +80,41 @@ def prospect(*, depth: Tensor, n_leaf: Tensor, plate: Tensor) -> Leaf:
 
     Parameters
     ----------
-    depth : Tensor [..., wavelength]
+    depth : Tensor [wavelength, leaf]
         Absorption of the whole leaf, Σ content·specific absorption, ≥ 0 [-].
-    n_leaf : Tensor [..., 1]
+    n_leaf : Tensor [leaf]
         Number of plates, ≥ 1.
-    plate : Tensor [3, wavelength]
+    plate : Tensor [3, wavelength, 1]
         From `plate_constants`.
 
     Returns
     -------
     Leaf
-        reflectance and transmittance [..., wavelength], 0-1, their sum ≤ 1.
+        [wavelength, leaf], 0-1; the three sum to 1.
     """
-    t40, t90, r21 = plate.unbind(0)
+    ta, t90, r21 = plate.unbind(0)
     absorbed = floor(one_minus_2e3(depth / n_leaf), least(depth.dtype))
     tau = 1.0 - absorbed
     inner = r21 * tau
     unit = (1.0 - r21) * tau / (1.0 - inner * inner)
-    t = t90 * unit
-    r = (1.0 - t90) + inner * t
-    first_t = t40 * unit
-    first_r = (1.0 - t40) + inner * first_t
+    inside = absorbed / (1.0 - inner)
+    t, first_t = t90 * unit, ta * unit
+    r, first_r = (1.0 - t90) + inner * t, (1.0 - ta) + inner * first_t
 
-    d = ((1.0 + r + t) * (1.0 + r - t) * (1.0 - r + t) * (t90 * absorbed / (1.0 - inner))).sqrt()
-    difference = r * r - t * t
-    inverse_a = 2.0 * r / (1.0 + difference + d)
-    inverse_b = (2.0 * t / (1.0 - difference + d)).clamp(min=1e-37)
-    e = ((n_leaf - 1.0) * inverse_b.log()).exp()
-    damped = inverse_a * e
-    rest = 1.0 / (1.0 - damped * damped)
-    rest_r = inverse_a * (1.0 - e * e) * rest
-    rest_t = e * (1.0 - inverse_a * inverse_a) * rest
+    lost = t90 * inside
+    plus, minus = 1.0 + (r + t), r - t
+    d = (plus * (1.0 - minus * minus) * lost).sqrt()
+    z = d / (2.0 * t).clamp(min=1e-18)
+    x = (n_leaf - 1.0) * torch.log1p(z + z * z / (1.0 + (1.0 + z * z).sqrt()))
+    tanh, e = x.tanh(), fall(x)
+    sech = 2.0 * e / (1.0 + e * e)
+    over = 1.0 / (d + (1.0 + minus * (r + t)) * tanh)
+    rest_r, rest_t = 2.0 * r * tanh * over, d * sech * over
+    rest_a = tanh * (d * tanh / (1.0 + sech) + lost * (1.0 - minus)) * over
 
     bounced = first_t / (1.0 - rest_r * r)
-    return Leaf(first_r + bounced * rest_r * t, bounced * rest_t)
+    return Leaf(
+        first_r + bounced * rest_r * t,
+        bounced * rest_t,
+        ta * inside + bounced * (rest_a + rest_r * lost),
+    )

@@ -13,6 +13,7 @@ from rtm.prosail import fold
 F64 = torch.float64
 WAVELENGTHS = torch.tensor([400.0, 450, 550, 670, 720, 800, 1100, 1450, 1940, 2500])
 FACTORS = ("rso", "rdo", "rsd", "rdd")
+CROWNS = Prosail(sensor="sentinel-2a", crowns=True).space
 HARD = {
     "n_leaf": [1.0, 1.5, 3.0], "cab": [0.0, 100.0], "car": [0.0, 30.0], "ant": [0.0, 10.0],
     "cbrown": [0.0, 2.0], "cw": [0.0, 0.1, 5.0], "cm": [0.0, 0.03],
@@ -159,7 +160,7 @@ def test_black_leaves_over_black_soil_reflect_nothing_but_their_surface():
 @settings(max_examples=100, deadline=None)
 @given(
     values=st.fixed_dictionaries(
-        {n: st.floats(p.low, p.high) for n, p in rtm.TRAITS.items() if n != "rsoil"}
+        {p.name: st.floats(p.low, p.high) for p in CROWNS.parameters if p.name != "rsoil"}
     ),
     rsoil=st.floats(0.0, 3.5), tts=st.floats(0.0, 85.0),
 )  # fmt: skip
@@ -216,7 +217,10 @@ def test_arrays_broadcast_and_tensors_keep_their_gradient():
         ({"cab": [3.0, -2.0]}, "cab: expected at least 0, got -2"),
         ({"lai": float("nan")}, "lai: expected at least 0, got nan"),
         ({"cv": 0.0}, "cv: expected above 0 and at most 1, got 0"),
-        ({"leaf": "PRO"}, "leaf: expected one of D, 5, got 'PRO'"),
+        ({"leaf": "4"}, "leaf: expected one of D, 5, PRO, got '4'"),
+        ({"leaf": "PRO", "cm": 0.01}, "cm: expected 0 with leaf PRO, .*, got 0.01"),
+        ({"lidf_a": 0.8, "lidf_b": 0.4}, "lidf_a, lidf_b: expected .* at most 1, got 1.2"),
+        ({"lidf_a": 0.1, "ala": 50.0}, "ala, lidf_a: expected one of them at most, got both"),
         ({"sensor": "eye"}, "sensor: expected one of sentinel-2a"),
     ],
 )

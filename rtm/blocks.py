@@ -1,0 +1,43 @@
+"""Long batches in blocks that fit a processor's cache, with the graph of one block in memory."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+Outputs = tuple[Tensor | None, ...]
+
+
+def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int) -> Outputs:
+    """compute(*inputs), block by block along the last axis of the inputs.
+
+    Where a gradient is asked for, a block's intermediate results are not kept but computed again
+    on the way back: memory is that of one block. Under torch.compile and torch.func, and for
+    batches of up to two blocks, everything is computed in one go.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes tensors [..., canopy], gives tensors [canopy, ...] or None.
+    inputs : sequence of Tensor
+        [..., canopy], all of the same length.
+    block : int
+        Canopies a block.
+    """
+    n = inputs[0].shape[-1]
+    if n <= 2 * block or torch.compiler.is_compiling() or _transformed(inputs):
+        return compute(*inputs)
+    parts = zip(*(x.split(block, -1) for x in inputs), strict=True)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        found = [checkpoint(compute, *part, use_reentrant=False) for part in parts]
+    else:
+        found = [compute(*part) for part in parts]
+    return tuple(
+        None if column[0] is None else torch.cat(column) for column in zip(*found, strict=True)
+    )
+
+
+def _transformed(inputs: Sequence[Tensor]) -> bool:
+    """Whether a transform of torch.func is at work, which has no way through a checkpoint."""
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(x) for x in inputs)
