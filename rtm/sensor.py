@@ -1,24 +1,28 @@
 """A sensor as weights: band = Σ weight[band, wavelength]·spectrum[wavelength].
 
-Response functions: ESA, Sentinel-2 Spectral Response Functions, COPE-GSEG-EOPG-TN-15-0007.
+A sensor comes from the package (`load_sensor`), from a CSV file of one's own
+(`Sensor.from_file`), from centres and widths (`Sensor.gaussian`) or from response functions
+(`Sensor.from_responses`). `rtm.response` puts them on the grid of whole nm.
 
 Reduced quadrature: the weights of a band are replaced by few non-negative ones on a subset of its
-wavelengths, chosen such that the band values of given model spectra stay as they are. Model
-spectra are smooth and span few dimensions, so a handful of wavelengths a band is enough.
+wavelengths, chosen such that the band values of given model spectra stay as they are
+(`rtm.reduction`). Model spectra are smooth and span few dimensions, so a handful of wavelengths a
+band is enough. `load_sensor(name, reduced=True)` has the choice made for all of `Prosail`'s box.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
+from rtm import response
+from rtm.catalogue import ALIASES, SENSORS, SensorInfo, sensors
+from rtm.reduction import few_nodes
 from rtm.spectra import table
 
-_MSI = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
-_SENSORS = {"sentinel-2a": _MSI, "sentinel-2b": _MSI, "sentinel-2c": _MSI}
-_ALIASES = {"sentinel-2": "sentinel-2a"}
+__all__ = ["Sensor", "SensorInfo", "load_sensor", "sensors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +63,76 @@ class Sensor:
         grid = np.asarray(wavelength, dtype=np.float64)
         if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
             raise ValueError("wavelength: expected a rising 1-D grid in nm, got something else")
-        rows, center, width = [], [], []
+        rows = []
         for band, values in responses.items():
-            response = np.asarray(values, dtype=np.float64)
-            if response.shape != grid.shape or not (response >= 0).all() or not response.any():
+            row = np.asarray(values, dtype=np.float64)
+            if row.shape != grid.shape or not (row >= 0).all() or not row.any():
                 raise ValueError(f"{band}: expected {len(grid)} responses ≥ 0, not all 0")
-            rows.append(response / response.sum())
-            center.append((rows[-1] * grid).sum())
-            half = grid[response >= response.max() / 2]
-            width.append(half[-1] - half[0])
-        weights = torch.from_numpy(np.stack(rows))
-        at = torch.from_numpy(grid.copy())
-        return cls(name, tuple(responses), at, weights, torch.tensor(center), torch.tensor(width))
+            rows.append(row)
+        return _sensor(name, tuple(responses), grid, np.stack(rows))
+
+    @classmethod
+    def gaussian(cls, name: str, center, fwhm, bands=None) -> "Sensor":
+        """A sensor with Gaussian bands, as imaging spectrometers state them.
+
+        Parameters
+        ----------
+        name : str
+        center, fwhm : array or Tensor [band]
+            nm; a band may be narrower than the 1 nm of the grid 400, 401 … 2500 nm, on which the
+            spectrum is taken as linear.
+        bands : sequence of str, optional
+            Band ids; B1, B2 … where none are given.
+
+        Raises
+        ------
+        ValueError
+            Lengths that differ, a width that is not above 0, or bands with more than 1 % of their
+            response outside 400-2500 nm; the message names them.
+
+        Examples
+        --------
+        >>> sensor = Sensor.gaussian("mine", [550.0, 670.5], [10.0, 0.5])
+        >>> sensor.bands, sensor.apply(sensor.wavelength)
+        (('B1', 'B2'), tensor([550.0000, 670.5000], dtype=torch.float64))
+        """
+        at = np.atleast_1d(np.asarray(center, dtype=np.float64))
+        width = np.atleast_1d(np.asarray(fwhm, dtype=np.float64))
+        names = tuple(f"B{i + 1}" for i in range(len(at))) if bands is None else tuple(bands)
+        if at.ndim != 1 or at.shape != width.shape or len(names) != len(at):
+            raise ValueError(
+                f"{name}: expected as many centres, widths and bands, "
+                f"got {len(at)}, {len(width)} and {len(names)}"
+            )
+        if not (np.isfinite(at).all() and np.isfinite(width).all() and (width > 0.0).all()):
+            raise ValueError(f"{name}: expected finite centres and widths above 0 in nm")
+        rows = response.gaussian(at, width)
+        response.inside(name, names, 1.0 - rows.sum(1))
+        return _on_grid(name, names, rows, at, width)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "Sensor":
+        """A sensor from a CSV file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A table with the column `wavelength` [nm, rising] and one column a band (responses,
+            any scale), or one with the columns `band`, `center`, `fwhm` [nm]. The name of the
+            sensor is that of the file.
+
+        Raises
+        ------
+        ValueError
+            Another content, or bands with more than 1 % of their response outside 400-2500 nm.
+        FileNotFoundError
+            No such file.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"sensor: expected a CSV file, found no {path}")
+        found = response.read(path)
+        return _on_grid(path.stem, found.bands, found.rows, found.center, found.fwhm)
 
     def select(self, bands: tuple[str, ...] | list[str]) -> "Sensor":
         """The same sensor with these bands in this order, on the wavelengths they need."""
@@ -113,76 +175,91 @@ class Sensor:
             With fewer wavelengths; weights ≥ 0, rows sum to 1, center and fwhm unchanged.
         """
         sample = spectra.detach().double().cpu().reshape(-1, spectra.shape[-1])
-        truth = self.apply(sample).numpy()
-        rows = [
-            _few_nodes(sample.numpy(), row, truth[:, i], tolerance)
-            for i, row in enumerate(self.weights.numpy())
-        ]
-        weights = torch.from_numpy(np.stack(rows))
+        weights = torch.from_numpy(few_nodes(sample.numpy(), self.weights.numpy(), tolerance))
         used = (weights > 0).any(0)
         return replace(self, wavelength=self.wavelength[used], weights=weights[:, used])
 
 
-def _few_nodes(spectra: np.ndarray, row: np.ndarray, truth: np.ndarray, tolerance: float):
-    """Greedy choice of nodes for one band, non-negative least squares for their weights."""
-    support = np.flatnonzero(row)
-    # rows of R carry all that least squares needs of the spectra; the last asks for Σ weights = 1
-    stacked = np.concatenate([spectra[:, support], truth[:, None]], 1)
-    triangle = np.asarray(np.linalg.qr(stacked, mode="r"))
-    unity = 1e3 * np.abs(triangle).max()
-    matrix = np.vstack([triangle[:, :-1], np.full(len(support), unity)])
-    target = np.append(triangle[:, -1], unity)
-    chosen: list[int] = []
-    while len(chosen) < len(support):
-        chosen = _exchange(matrix, target, _add(matrix, target, chosen))
-        weights = np.zeros(len(row))
-        weights[support[chosen]] = nnls(matrix[:, chosen], target)[0]
-        weights /= weights.sum()
-        if np.abs(spectra @ weights - truth).max() <= tolerance:
-            return weights
-    return row
+def _sensor(name, bands, grid, rows, center=None, fwhm=None) -> Sensor:
+    """A sensor from responses [band, grid]; centre and width computed where not stated."""
+    if len(set(bands)) < len(bands):
+        raise ValueError(f"{name}: expected distinct bands, got one twice")
+    weights = rows / rows.sum(1, keepdims=True)
+    middle = weights @ grid if center is None else center
+    width = [response.half_width(grid, row) for row in rows] if fwhm is None else fwhm
+    numbers = (grid, weights, middle, np.asarray(width))
+    return Sensor(name, tuple(bands), *(torch.from_numpy(part.copy()) for part in numbers))
 
 
-def _add(matrix: np.ndarray, target: np.ndarray, chosen: list[int]) -> list[int]:
-    """The chosen columns and the one more that leaves the least residual."""
-    rest = [j for j in range(matrix.shape[1]) if j not in chosen]
-    left = [nnls(matrix[:, [*chosen, j]], target)[1] for j in rest]
-    return [*chosen, rest[int(np.argmin(left))]]
+def _on_grid(name, bands, rows, center=None, fwhm=None) -> Sensor:
+    """A sensor from responses [band, GRID], on the wavelengths they use."""
+    return _sensor(name, bands, response.GRID, rows, center, fwhm).select(bands)
 
 
-def _exchange(matrix: np.ndarray, target: np.ndarray, chosen: list[int]) -> list[int]:
-    """One round of taking every earlier choice back and choosing it again."""
-    for j in chosen[:-1]:
-        chosen = _add(matrix, target, [i for i in chosen if i != j])
-    return chosen
-
-
-def sensors() -> tuple[str, ...]:
-    """The names `load_sensor` knows."""
-    return (*_SENSORS, *_ALIASES)
-
-
-def load_sensor(name: str) -> Sensor:
+def load_sensor(name: str | Path, reduced: bool = False) -> Sensor:
     """A sensor by name.
 
     Parameters
     ----------
-    name : str
-        One of `sensors()`; "sentinel-2" is Sentinel-2A.
+    name : str or Path
+        The name of one of `sensors()`; "sentinel-2" is Sentinel-2A, "modis" that on Terra, "viirs"
+        that on NOAA-20. Or the path of a CSV file, see `Sensor.from_file`.
+    reduced : bool
+        The same bands on few wavelengths: band values of all reflectance factors within 1e-4 over
+        the box of `Prosail`, for a fraction of the work.
 
     Raises
     ------
     ValueError
-        Unknown name; the message lists the known ones.
+        Unknown name; the message lists the known ones. A file with reduced: the choice of
+        wavelengths needs spectra, see `Sensor.reduce`.
 
     Examples
     --------
     >>> load_sensor("sentinel-2a").select(("B8", "B8A")).center
     tensor([832.7943, 864.7112], dtype=torch.float64)
+    >>> few = load_sensor("landsat-8", reduced=True)
+    >>> len(few.wavelength) < 60, few.bands[:3]
+    (True, ('B1', 'B2', 'B3'))
     """
-    key = _ALIASES.get(name, name)
-    if key not in _SENSORS:
-        raise ValueError(f"sensor: expected one of {', '.join(sensors())}, got {name!r}")
-    columns = table(key)
-    responses = {band: columns[band] for band in _SENSORS[key]}
-    return Sensor.from_responses(key, columns["wavelength"], responses)
+    if str(name).lower().endswith(".csv"):
+        if reduced:
+            raise ValueError(
+                f"reduced: expected a sensor of the package, got the file {name}; "
+                "Sensor.reduce does it for given spectra"
+            )
+        return Sensor.from_file(name)
+    key = ALIASES.get(str(name), str(name))
+    if key not in SENSORS:
+        raise ValueError(
+            f"sensor: expected one of {', '.join(SENSORS)} or a CSV file, got {str(name)!r}"
+        )
+    full = _shipped(SENSORS[key])
+    return _reduced(full) if reduced else full
+
+
+def _shipped(info: SensorInfo) -> Sensor:
+    columns = table("responses")
+    if f"{info.name}.center" in columns:
+        center = columns[f"{info.name}.center"].astype(np.float64).round(3)
+        fwhm = columns[f"{info.name}.fwhm"].astype(np.float64).round(3)
+        return Sensor.gaussian(info.name, center, fwhm, info.bands)
+    rows = np.zeros((len(info.bands), len(response.GRID)))
+    for row, band, first in zip(rows, info.bands, columns[f"{info.name}.first"], strict=True):
+        values = columns[f"{info.name}.{band}"]
+        start = int(first - response.GRID[0])
+        row[start : start + len(values)] = values
+    return _on_grid(info.name, info.bands, rows)
+
+
+def _reduced(full: Sensor) -> Sensor:
+    columns = table("reduced")
+    parts = ("wavelength", "band", "node", "weight")
+    if f"{full.name}.weight" not in columns:
+        raise ValueError(f"reduced: expected another sensor, {full.name} has no such choice")
+    nodes, band, node, weight = (columns[f"{full.name}.{part}"] for part in parts)
+    weights = np.zeros((len(full.bands), len(nodes)))
+    weights[band, node] = weight
+    weights /= weights.sum(1, keepdims=True)
+    wavelength = torch.from_numpy(nodes.astype(np.float64))
+    return replace(full, wavelength=wavelength, weights=torch.from_numpy(weights))

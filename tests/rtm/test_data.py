@@ -7,6 +7,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from rtm import sensors
 from rtm.spectra import table
 
 FOLDER = files("rtm") / "data"
@@ -30,8 +31,23 @@ def test_sha256_is_the_one_in_the_readme(name):
 
 @pytest.mark.parametrize("name", SUMS)
 def test_every_column_is_finite_and_not_negative(name):
-    columns = table(name.removesuffix(".safetensors"))
-    assert all(np.isfinite(values).all() and (values >= 0).all() for values in columns.values())
+    """The soil vectors of BSM are signed."""
+    for key, values in table(name.removesuffix(".safetensors")).items():
+        assert np.isfinite(values).all()
+        assert key.startswith("gsv_") or (values >= 0).all()
+
+
+def test_responses_and_their_reduction_belong_to_the_sensors_of_the_list():
+    responses, reduced = table("responses"), table("reduced")
+    names = {info.name for info in sensors()}
+    assert {key.rpartition(".")[0] for key in responses} == names
+    assert {key.rpartition(".")[0] for key in reduced} <= names
+    for info in sensors():
+        if f"{info.name}.first" in responses:
+            assert all(responses[f"{info.name}.{band}"].max() == 1.0 for band in info.bands)
+            assert len(responses[f"{info.name}.first"]) == len(info.bands)
+        else:
+            assert len(responses[f"{info.name}.center"]) == len(info.bands)
 
 
 def test_constants_are_those_of_the_prosail_package():
