@@ -93,7 +93,7 @@ def canopy() -> Figure:
         panels[1].plot(crowns.wavelength, rso, color=colour, label=number("cv", value))
     spectral(panels[0], "leaves spread evenly")
     spectral(panels[1], "LAI 2 m² m⁻² in crowns that cover a share Cv")
-    panels[0].set(ylim=(0, 0.6), ylabel="reflectance factor rso (-)")
+    panels[0].set(ylim=(0, 0.65), ylabel="reflectance factor rso (-)")
     for axes in panels:
         axes.legend(loc="upper right", ncols=2)
     return figure
@@ -162,9 +162,7 @@ def class_errors(canopies: int = 300) -> list[str]:
         theta = space.low + (space.high - space.low) * draws
         rso = {n: model(theta, angles).rso for n, model in models.items()}
         worst = [(rso[n] - rso[720]).abs().amax(-1) for n in (18, 36, 72)]
-        cells = [
-            f"{e.median():.0e}, {e.quantile(0.99):.0e}, {e.max():.0e}" for e in worst.values()
-        ]
+        cells = [f"{e.median():.0e}, {e.quantile(0.99):.0e}, {e.max():.0e}" for e in worst]
         rows.append(f"| {kind} | {' | '.join(cells)} |")
     return rows
 
