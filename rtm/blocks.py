@@ -29,13 +29,32 @@ def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, bloc
     if n <= 2 * block or torch.compiler.is_compiling() or _transformed(inputs):
         return compute(*inputs)
     parts = zip(*(x.split(block, -1) for x in inputs), strict=True)
-    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        found = [checkpoint(compute, *part, use_reentrant=False) for part in parts]
-    else:
-        found = [compute(*part) for part in parts]
-    return tuple(
-        None if column[0] is None else torch.cat(column) for column in zip(*found, strict=True)
-    )
+    if _wants_gradient(inputs):
+        return _joined([checkpoint(compute, *part, use_reentrant=False) for part in parts])
+    return _joined([compute(*part) for part in parts])
+
+
+def in_even_blocks(
+    compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int
+) -> Outputs:
+    """The same for a compiled function, which wants every block to be of one size.
+
+    The last block is filled up with its last canopy, and what that gives is left out.
+    """
+    n = inputs[0].shape[-1]
+    filled = [torch.cat([x, x[..., -1:].expand(*x.shape[:-1], -n % block)], -1) for x in inputs]
+    parts = zip(*(x.split(block, -1) for x in filled), strict=True)
+    found = _joined([compute(*(x.contiguous() for x in part)) for part in parts])
+    return tuple(None if x is None else x[:n] for x in found)
+
+
+def _joined(parts: list[Outputs]) -> Outputs:
+    columns = zip(*parts, strict=True)
+    return tuple(None if column[0] is None else torch.cat(column) for column in columns)
+
+
+def _wants_gradient(inputs: Sequence[Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
 
 
 def _transformed(inputs: Sequence[Tensor]) -> bool:

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rtm.numerics import expm1c, fall, floor, safe_acos, safe_sqrt
+from rtm.numerics import choose, expm1c, fall, floor, safe_acos, safe_sqrt
 from rtm.prospect import Leaf
 
 _RADIAN = math.pi / 180.0
@@ -197,11 +197,11 @@ def scatter(*, leaf: Leaf, lai: Tensor, geometry: Extinction) -> Layer:
     t = tanh / m
     over = 1.0 / (1.0 + a * t)
     scattering = _Scattering(h, p, beta, alpha, sigma, a, m, e, t, 2.0 * e / (1.0 + e * e), over)
-    weak = torch.relu(torch.sign(0.5 * torch.minimum(ks, ko) - m))
+    limit = 0.5 * torch.minimum(ks, ko)
     tss, too = fall(ks * lai), fall(ko * lai)
-    sun = _beam(scattering, ks, tss, lai, weak)
-    view = _beam(scattering, ko, too, lai, weak)
-    rsod = _beam_to_beam(scattering, sun, view, lai, weak)
+    sun = _beam(scattering, ks, tss, lai, limit)
+    view = _beam(scattering, ko, too, lai, limit)
+    rsod = _beam_to_beam(scattering, sun, view, lai, limit)
     tdd, rdd = scattering.sech * over, sigma * t * over
     return Layer(tss, too, tdd, rdd, rdd, sun.t, sun.r, view.t, view.r, rsod)
 
@@ -233,7 +233,7 @@ class _Beam(NamedTuple):
     r: Tensor
 
 
-def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, weak: Tensor) -> _Beam:
+def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, limit: Tensor) -> _Beam:
     """τsd and ρsd of the beam k, of which `through` = e^{-kL} is not intercepted."""
     j1 = lai * torch.maximum(through, w.e) * expm1c((k - w.m).abs() * lai)
     j2 = (1.0 - w.e * through) / (k + w.m)
@@ -241,8 +241,9 @@ def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, weak: Tensor)
     k2, m2 = k * k, w.alpha * w.beta
     apart = 1.0 / torch.maximum(k2 - m2, 0.5 * k2)
     kt = k * w.t
-    s_down = torch.lerp((j1 - w.e * j2) * share, (w.sech - through * (1.0 + kt)) * apart, weak)
-    s_up = torch.lerp((j2 - w.e * j1) * share, (through * w.sech - 1.0 + kt) * apart, weak)
+    weak_down, weak_up = w.sech - through * (1.0 + kt), through * w.sech - 1.0 + kt
+    s_down = choose(w.m, limit, weak_down * apart, (j1 - w.e * j2) * share)
+    s_up = choose(w.m, limit, weak_up * apart, (j2 - w.e * j1) * share)
     c_down = (w.sech - through + m2 * s_down) / k
     c_up = (1.0 - through * w.sech - m2 * s_up) / k
     kh, khb, pa = k * w.h, k * w.h * w.beta, w.p * w.alpha
@@ -253,7 +254,7 @@ def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, weak: Tensor)
     )  # fmt: skip
 
 
-def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, weak: Tensor) -> Tensor:
+def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, limit: Tensor) -> Tensor:
     """ρsod, the sun's beam scattered more than once into the view's."""
     ks, ko, tss, too = sun.k, view.k, sun.through, view.through
     z = lai * expm1c((ks + ko) * lai)
@@ -271,7 +272,8 @@ def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, weak: Te
     up = sun.r - too * sun.t - 2.0 * w.p * z
     down = 2.0 * ks * w.h * z - sun.r - too * sun.t
     both = (ko2 * w.h - w.p * w.alpha) * up - ko * (w.h * w.beta - w.p) * down
-    return torch.lerp(strong, both / torch.maximum(ko2 - w.alpha * w.beta, 0.5 * ko2), weak)
+    weak = both / torch.maximum(ko2 - w.alpha * w.beta, 0.5 * ko2)
+    return choose(w.m, limit, weak, strong)
 
 
 def foursail(

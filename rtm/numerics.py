@@ -177,6 +177,13 @@ def expm1c(z: Tensor) -> Tensor:
     return _Moment.apply(z, 0)
 
 
+def choose(x: Tensor, limit: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    """`below` where x < limit, else `above`; both are finite everywhere."""
+    if torch.compiler.is_compiling():
+        return torch.where(x < limit, below, above)
+    return torch.lerp(above, below, torch.relu(torch.sign(limit - x)))
+
+
 def floor(x: Tensor, least: float) -> Tensor:
     """max(x, least) whose gradient is one everywhere.
 

@@ -1,8 +1,18 @@
 """Canopy products: what follows from the parameters and the fluxes of a canopy.
 
+Under a clear sky the direct beam (rsd) and the sky's light (rdd) mix, with f the diffuse share:
+
+    albedo(λ) = (1 - f)·rsd + f·rdd        (blue-sky albedo, Lewis & Barnsley 1994)
+
+Effective leaf area index: the L_e of a canopy without crowns that lets as much light through at
+57.5°, where leaves of any inclination have nearly the extinction 0.5/cos θ (Wilson 1963):
+
+    e^{-G·L_e} = 1 - Cv + Cv·e^{-G·L/Cv},  G = 0.5 / cos 57.5°
+
 fAPAR is the share of photosynthetically active photons (400-700 nm, the same number of photons at
 every wavelength) that the canopy absorbs under a direct beam at the sun's zenith and a black sky.
-Light that the soil sends back and the canopy then absorbs counts; what the soil absorbs does not:
+Light that the soil sends back and the canopy then absorbs counts; what the soil absorbs does not.
+`fapar_diffuse` is the same under a white sky, with rdd for rsd:
 
     a(λ) = 1 - rsd - (1 - soil)·to_soil,    fAPAR = mean of a over 400-700 nm
 
@@ -10,6 +20,7 @@ The mean over 301 wavelengths is replaced by 14 weights, chosen with `Sensor.red
 canopies: off by at most 2e-4 inside the parameter box, 1e-3 in its corners.
 """
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -41,6 +52,53 @@ def cwc(lai: Number, cw: Number) -> Number:
     200.0
     """
     return lai * cw * 1e4
+
+
+def albedo(
+    rsd: Tensor, rdd: Tensor, diffuse_fraction: Tensor | float, irradiance: Tensor | None = None
+) -> Tensor:
+    """Blue-sky albedo, by wavelength or band, or broadband under a given irradiance.
+
+    Parameters
+    ----------
+    rsd, rdd : Tensor [..., wavelength | band]
+        Of a `CanopyReflectance`.
+    diffuse_fraction : Tensor [..., 1] or float
+        Share of the sky's light in all light, 0-1; may differ by wavelength.
+    irradiance : Tensor [wavelength | band], optional
+        Weights of the broadband mean, in any unit.
+
+    Returns
+    -------
+    Tensor
+        [..., wavelength | band], or [...] where an irradiance is given.
+
+    Examples
+    --------
+    >>> albedo(torch.tensor([0.2, 0.4]), torch.tensor([0.3, 0.5]), 0.5, torch.tensor([3.0, 1.0]))
+    tensor(0.3000)
+    """
+    mixed = rsd + diffuse_fraction * (rdd - rsd)
+    return mixed if irradiance is None else mixed @ (irradiance / irradiance.sum())
+
+
+def effective_lai(lai: Tensor, cv: Tensor) -> Tensor:
+    """Effective leaf area index [m² m⁻²] of a canopy in crowns, L_e above.
+
+    Parameters
+    ----------
+    lai : Tensor [...]
+        True leaf area index per ground area [m² m⁻²].
+    cv : Tensor [...]
+        Share of ground under crowns, above 0 and at most 1.
+
+    Examples
+    --------
+    >>> effective_lai(torch.tensor(4.0), torch.tensor([1.0, 0.5]))
+    tensor([4.0000, 0.7442])
+    """
+    g = 0.5 / math.cos(math.radians(57.5))
+    return -torch.log1p(cv * torch.expm1(-g * lai / cv)) / g
 
 
 def fcover(lai: Tensor, k_nadir: Tensor) -> Tensor:

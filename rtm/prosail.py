@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rtm import products as product
-from rtm.blocks import in_blocks
+from rtm.blocks import in_blocks, in_even_blocks
 from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.foursail2 import crowns, foursail2
@@ -28,6 +28,7 @@ from rtm.soil import DryWetSoil, SpectralSoil
 from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants
 
 _BLOCK = 65536  # numbers of a spectral array that are worked on at a time
+_COMPILED_BLOCK = 16384
 _LIDF = {"campbell": Campbell, "verhoef": Verhoef, "beta": Beta}
 _TWO_LAYERS = ("cv", "zeta", "fraction_brown", "diss")
 
@@ -138,6 +139,7 @@ class Prosail(nn.Module):
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         self.soil = DryWetSoil() if soil is None else soil
         self.lidf = _LIDF[lidf]()
+        self._compiled = None
         given = full_grid() if wavelength is None else torch.as_tensor(wavelength).double()
         self._constants(given if self.sensor is None else self.sensor.wavelength)
         self.space = self._space()
@@ -197,13 +199,38 @@ class Prosail(nn.Module):
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
         view = angles.to(theta).expand(*shape, 3).reshape(-1, 3).T.contiguous()
-        block = max(32, _BLOCK // self._absorption.shape[0] // 32 * 32)
-        found = in_blocks(self._reflectance, (flat, view), block=block)
+        if self._compiled is not None:
+            found = in_even_blocks(
+                self._compiled, (flat, view), block=self._block(_COMPILED_BLOCK)
+            )
+        else:
+            found = in_blocks(self._reflectance, (flat, view), block=self._block(_BLOCK))
         return CanopyReflectance(
             *(x if x is None else x.reshape((*shape, *x.shape[1:])) for x in found),
             self._wavelength if self.sensor is None else None,
             None if self.sensor is None else self.sensor.bands,
         )
+
+    def compile(self, **options) -> None:
+        """Fuse the physics into a few loops with torch.compile, in place.
+
+        The first call of each kind (dtype, with or without gradient) takes a minute or two and
+        needs a C++ compiler; every later one is several times faster. Second derivatives and
+        torch.func need the model as it was before.
+
+        Parameters
+        ----------
+        **options
+            For the inductor, on top of ours.
+        """
+        options = {"max_fusion_size": 2000, **options}
+        self._compiled = torch.compile(
+            self._reflectance, fullgraph=True, dynamic=False, options=options
+        )
+
+    def _block(self, numbers: int) -> int:
+        """Canopies a block: a multiple of 16 that gives spectral arrays of about that size."""
+        return -(-numbers // self._absorption.shape[0] // 16) * 16
 
     def _reflectance(self, theta: Tensor, angles: Tensor) -> tuple[Tensor | None, ...]:
         """The fields of a result [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""

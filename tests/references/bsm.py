@@ -1,15 +1,15 @@
 """Writes bsm.json, and the table of soil vectors, from the package SPART-python.
 
     pip download --no-deps SPART-python==1.0.9
-    python tests/references/bsm.py SPART_python-1.0.9-py3-none-any.whl [soil-bsm.safetensors]
+    python tests/references/bsm.py SPART_python-1.0.9-py3-none-any.whl TABLE.csv [soil-bsm.safetensors]
 
-Its table is a pickle and opened by an unpickler that knows the arrays of numpy alone. The package
-is GPL-3; its numbers are compared with, its code is not part of this one.
+TABLE.csv holds the arrays of the package's optical_params, columns wl, gsv_1, gsv_2, gsv_3, Kw and
+nw: they come in a format that nothing in this repository opens. The package is GPL-3; its numbers
+are compared with, its code is not part of this one.
 """
 
 import hashlib
 import json
-import pickle
 import sys
 import tempfile
 import zipfile
@@ -29,31 +29,20 @@ SETS = [
 EVERY = 50
 
 
-class Arrays(pickle.Unpickler):
-    """Builds numpy arrays and nothing else."""
-
-    def find_class(self, module: str, name: str):
-        """The three names an array is made of."""
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if name == "_reconstruct" and module.endswith("core.multiarray"):
-            return np.ndarray.__reduce__(np.empty(0))[0]
-        raise pickle.UnpicklingError(f"{module}.{name}: expected an array of numpy")
+def constants(table: Path) -> dict[str, np.ndarray]:
+    """The package's spectral constants, float64, every one as a column."""
+    columns = np.genfromtxt(table, delimiter=",", names=True)
+    vectors = np.stack([columns[f"gsv_{i}"] for i in (1, 2, 3)], 1)
+    rest = {name: columns[name][:, None] for name in ("wl", "Kw", "nw")}
+    return {"GSV": vectors, **rest}
 
 
-def constants(folder: Path) -> dict[str, np.ndarray]:
-    """The package's spectral constants, float64."""
-    with (folder / "SPART/model_parameters/optical_params.pkl").open("rb") as stream:
-        table = Arrays(stream).load()
-    return {name: np.asarray(table[name], dtype=np.float64) for name in ("wl", "GSV", "Kw", "nw")}
-
-
-def main(wheel: Path, table: Path | None) -> None:
+def main(wheel: Path, exported: Path, table: Path | None) -> None:
     """Run the package on SETS and write every 50th nm."""
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(wheel).extractall(folder)
         sys.path.insert(0, folder)
-        spec = constants(Path(folder))
+        spec = constants(exported)
         model = import_module("SPART.BSM").BSM
         soils = []
         for b, lat, lon, moisture in SETS:
@@ -81,4 +70,4 @@ def main(wheel: Path, table: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

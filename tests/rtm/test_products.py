@@ -1,6 +1,7 @@
 """Products against full integration and plain arithmetic."""
 
 import numpy as np
+import pytest
 import torch
 
 from rtm import Prosail, products, prosail
@@ -51,3 +52,41 @@ def test_products_are_left_out_on_request():
     result = model(model.space.default, torch.zeros(3))
     assert result.fapar is None
     assert result.fcover is None
+
+
+def test_albedo_is_that_of_the_light_that_falls():
+    canopy = prosail(sensor="sentinel-2a", lai=torch.tensor([0.5, 4.0]))
+    for share, truth in ((0.0, canopy.rsd), (1.0, canopy.rdd)):
+        np.testing.assert_allclose(
+            products.albedo(canopy.rsd, canopy.rdd, share), truth, rtol=1e-6
+        )
+    light = torch.rand(13)
+    broad = products.albedo(canopy.rsd, canopy.rdd, 0.3, light)
+    truth = ((0.7 * canopy.rsd + 0.3 * canopy.rdd) * light).sum(-1) / light.sum()
+    np.testing.assert_allclose(broad, truth, rtol=1e-6)
+
+
+def test_effective_lai_is_the_true_one_without_gaps_and_less_with_them():
+    """The gap fraction at 57.5 degree of both canopies is the same."""
+    lai = torch.tensor([0.0, 0.1, 3.0, 12.0], dtype=torch.float64)
+    np.testing.assert_allclose(products.effective_lai(lai, torch.ones_like(lai)), lai, atol=1e-12)
+    found = products.effective_lai(lai, torch.full_like(lai, 0.6))
+    g = 0.5 / np.cos(np.radians(57.5))
+    gap = 0.4 + 0.6 * np.exp(-g * lai.numpy() / 0.6)
+    np.testing.assert_allclose(np.exp(-g * found.numpy()), gap)
+    assert (found[1:] < lai[1:]).all()
+    cv = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda c: products.effective_lai(lai[1:], c), cv)
+
+
+def test_fapar_of_the_sky_is_that_of_suns_all_over_it():
+    """White sky: the mean over sun zeniths, weighted with cosθ·sinθ. SAIL itself gives the sky's
+    light an extinction of 1 whatever the leaves, so that both agree to a tenth only."""
+    x, w = np.polynomial.legendre.leggauss(64)
+    theta = (x + 1.0) * np.pi / 4.0
+    weights = w * np.cos(theta) * np.sin(theta)
+    suns = prosail(lai=2.0, tts=np.degrees(theta), sensor="sentinel-2a")
+    mean = (suns.fapar.numpy() * weights).sum() / weights.sum()
+    sky = prosail(lai=2.0, sensor="sentinel-2a").fapar_diffuse.item()
+    assert sky == pytest.approx(mean, abs=0.1)
+    assert prosail(lai=0.0, sensor="sentinel-2a").fapar_diffuse.abs() < 1e-15

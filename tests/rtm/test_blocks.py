@@ -1,0 +1,73 @@
+"""Blocks change neither a value nor a slope, whatever the length of the batch."""
+
+import pytest
+import torch
+
+from rtm import Prosail
+from rtm.blocks import in_blocks, in_even_blocks
+
+F64 = torch.float64
+
+
+def shares(x, y):
+    return (x * y).sin().T, None, x.sum(0)
+
+
+@pytest.mark.parametrize("how", [in_blocks, in_even_blocks])
+@pytest.mark.parametrize("n", [1, 7, 8, 24, 29])
+def test_blocks_are_the_whole(how, n):
+    x = torch.rand(3, n, dtype=F64, requires_grad=True)
+    y = torch.rand(3, n, dtype=F64, requires_grad=True)
+    found, truth = how(shares, (x, y), block=8), shares(x, y)
+    assert found[1] is None
+    for a, b in ((found[0], truth[0]), (found[2], truth[2])):
+        assert torch.equal(a, b)
+        weights = torch.rand_like(b)
+        slopes, right = (torch.autograd.grad((v * weights).sum(), x) for v in (a, b))
+        torch.testing.assert_close(slopes, right)
+
+
+def test_even_blocks_are_all_of_one_size():
+    sizes = []
+
+    def seen(x):
+        sizes.append(tuple(x.shape))
+        return (x.T,)
+
+    in_even_blocks(seen, (torch.rand(2, 19),), block=8)
+    assert sizes == [(2, 8)] * 3
+
+
+def test_a_long_batch_is_worked_off_in_blocks_and_is_the_same():
+    """Values and slopes of 3,000 canopies at 150 wavelengths against those of single blocks."""
+    model = Prosail(wavelength=torch.linspace(400, 2500, 150, dtype=F64), products=False)
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.rand(3000, len(model.space), generator=generator, dtype=F64)
+    theta = model.space.low + (model.space.high - model.space.low) * unit
+    angles = torch.tensor([30.0, 10.0, 60.0], dtype=F64)
+    whole = theta.clone().requires_grad_()
+    found = model(whole, angles).rso
+    (slope,) = torch.autograd.grad(found.sum(), whole)
+    for rows in (slice(0, 200), slice(1400, 1600), slice(2900, 3000)):
+        part = theta[rows].clone().requires_grad_()
+        alone = model(part, angles).rso
+        torch.testing.assert_close(found[rows], alone, rtol=0, atol=1e-13)
+        torch.testing.assert_close(
+            slope[rows], torch.autograd.grad(alone.sum(), part)[0], rtol=1e-8, atol=1e-12
+        )
+
+
+def test_a_long_batch_keeps_the_graph_of_one_block_only():
+    """What autograd holds on to is a small part of what the computation makes."""
+    model = Prosail(wavelength=torch.linspace(400, 2500, 300, dtype=F64), products=False)
+    theta = model.space.default.float().expand(2000, -1).clone().requires_grad_()
+    held = 0
+
+    def keep(x):
+        nonlocal held
+        held += x.numel() * x.element_size()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        model(theta, torch.tensor([30.0, 10.0, 60.0]))
+    assert held < 2000 * 300 * 4 * 8  # eight spectra a canopy; the whole graph is hundreds
