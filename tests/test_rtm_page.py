@@ -1,4 +1,4 @@
-"""docs/rtm.md: its Python runs, the lines it quotes are those of the code, its table is right."""
+"""docs/rtm.md: its Python runs, and the lines of code that it quotes are those of the code."""
 
 import re
 from pathlib import Path
