@@ -59,4 +59,5 @@ def _wants_gradient(inputs: Sequence[Tensor]) -> bool:
 
 def _transformed(inputs: Sequence[Tensor]) -> bool:
     """Whether a transform of torch.func is at work, which has no way through a checkpoint."""
-    return any(torch._C._functorch.is_functorch_wrapped_tensor(x) for x in inputs)
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
+    return any(wrapped(x) for x in inputs)

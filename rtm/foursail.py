@@ -12,8 +12,8 @@
     m           = √((a + σ)(a - σ)) = √(αβ),  r∞ = σ/(a + m)
     L, y        leaf area index, and that above a level
 
-The fluxes obey E⁻′ = -aE⁻ + σE⁺ + s·e^{-ks·y} and E⁺′ = aE⁺ - σE⁻ - s′·e^{-ks·y}, for which the sum
-and the difference of both decouple. With T = tanh(mL)/m, D = 1 + aT and, over cosh mL,
+The fluxes obey E⁻′ = -aE⁻ + σE⁺ + s·e^{-ks·y} and E⁺′ = aE⁺ - σE⁻ - s′·e^{-ks·y}; the sum and the
+difference of both decouple. With T = tanh(mL)/m, D = 1 + aT and, over cosh mL,
 
     c↓, s↓ = ∫ cosh(my)·e^{-ky} dy, ∫ sinh(my)/m·e^{-ky} dy      c↑, s↑ the same with L - y for y
 

@@ -5,12 +5,12 @@
     1, 2        the upper layer with (1 - fB)·L and the lower one with fB·L
     Cv, ζ       share of ground under crowns; crown diameter over the height of its centre
     Cs, Co      the same share as seen along the sun's and the view's beam
-    F           share of ground per kind: c seen through a crown, o beside one; d in light that went
-                through a crown, s beside one: Fcd, Fcs, Fod, Fos
+    F           share of ground per kind: c seen through a crown, o beside one; d in light that
+                went through a crown, s beside one: Fcd, Fcs, Fod, Fos
 
 The leaves of layer 1 are a mixture with a share (1 - D)·fB of brown ones, those of layer 2 with a
-share 1 - (1 - D)(1 - fB). Crowns hold L/Cv. In Verhoef's equations the shares have fB and 1 - fB in
-their denominators; here they are written out and hold at 0 and 1.
+share 1 - (1 - D)(1 - fB). Crowns hold L/Cv. In Verhoef's equations the shares have fB and 1 - fB
+in their denominators; here they are written out and hold at 0 and 1.
 
 Verhoef & Bach 2007, 10.1016/j.rse.2006.12.013; the crowns' contribution weighted with
 Fcdc = 1 - (1 - Fcd)^{(1/cos θs + 1/cos θo)/2} is Verhoef's later change of 2008.

@@ -220,8 +220,8 @@ def hot_spot_exact(alpha: Tensor, b: Tensor, c: Tensor, rule: Tensor) -> Tensor:
 
     Gauss-Legendre in u under x = (e^{λu} - 1)/κ with κ = e^λ - 1 = max(b, α, 1), which grades the
     nodes towards x = 0, where the integrand changes within 1/κ; the map itself is no variable. For
-    α above 1000 and 10·c the series of `_hot_spot_narrow`. With `gauss_rule(40)` the error is below
-    1e-12, with 20 nodes below 1e-6.
+    α above 1000 and 10·c the series of `_hot_spot_narrow`. With `gauss_rule(40)` the error is
+    below 1e-12, with 20 nodes below 1e-6.
 
     Parameters
     ----------

@@ -2,11 +2,11 @@
 
 theta[..., parameter], angles[..., (tts, tto, psi)] ─▶ leaf, soil ─▶ 4SAIL ─▶ [..., band]
 
-Inside, the axes are [parameter | wavelength | class, canopy]: the canopies stand last, so that what
-belongs to a canopy broadcasts against its spectra and loops run along the canopies.
+Inside, the axes are [parameter | wavelength | class, canopy]: the canopies stand last, so that
+what belongs to a canopy broadcasts against its spectra and loops run along the canopies.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from rtm.parameters import GEOMETRY, TRAITS, ParameterSpace, brown, check, check
 from rtm.prospect import Leaf, plate_constants, prospect
 from rtm.sensor import Sensor, load_sensor
 from rtm.soil import DryWetSoil, SpectralSoil
-from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants
+from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants, within_range
 
 _BLOCK = 65536  # numbers of a spectral array that are worked on at a time
 _COMPILED_BLOCK = 16384
@@ -94,8 +94,8 @@ class Prosail(nn.Module):
     theta decides the dtype, the module (`module.to(device)`) the device. Constants are computed in
     float64 and cast to theta's dtype. Only shapes are checked here; `prosail` checks values.
 
-    Long batches are worked off in blocks, see rtm.blocks. `torch.compile(model, fullgraph=True)`
-    is several times faster where a compiler is at hand.
+    Long batches are worked off in blocks, see rtm.blocks. `model.compile()` makes the model
+    several times faster where a compiler is at hand.
 
     Examples
     --------
@@ -119,7 +119,8 @@ class Prosail(nn.Module):
 
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
-        wavelength: Tensor | None = None, *, soil: DryWetSoil | SpectralSoil | BSM | None = None,
+        wavelength: Tensor | Sequence[float] | None = None, *,
+        soil: DryWetSoil | SpectralSoil | BSM | None = None,
         lidf: str = "campbell", classes: int = 18, crowns: bool = False, layers: int = 1,
         hotspot: str = "exact", products: bool = True, alpha: float = 40.0,
     ) -> None:  # fmt: skip
@@ -132,15 +133,15 @@ class Prosail(nn.Module):
             raise ValueError("sensor, wavelength: expected one of them at most, got both")
         if crowns and layers == 2:
             raise ValueError("crowns: expected False with two layers, which have crowns, got True")
-        if classes < 1:
-            raise ValueError(f"classes: expected at least 1, got {classes}")
+        if classes < 2:
+            raise ValueError(f"classes: expected at least 2, got {classes}")
         self.leaf, self.crowns, self.layers, self.products = leaf, crowns, layers, products
         self.classes, self.alpha, self.classic = classes, alpha, hotspot == "classic"
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         self.soil = DryWetSoil() if soil is None else soil
         self.lidf = _LIDF[lidf]()
         self._compiled = None
-        given = full_grid() if wavelength is None else torch.as_tensor(wavelength).double()
+        given = within_range(full_grid() if wavelength is None else wavelength)
         self._constants(given if self.sensor is None else self.sensor.wavelength)
         self.space = self._space()
 
@@ -195,6 +196,8 @@ class Prosail(nn.Module):
         """
         if angles.shape[-1] != 3:
             raise ValueError(f"angles: expected a last axis (tts, tto, psi), got {angles.shape}")
+        if theta.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
         self.space.split(theta)
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
@@ -205,11 +208,9 @@ class Prosail(nn.Module):
             )
         else:
             found = in_blocks(self._reflectance, (flat, view), block=self._block(_BLOCK))
-        return CanopyReflectance(
-            *(x if x is None else x.reshape((*shape, *x.shape[1:])) for x in found),
-            self._wavelength if self.sensor is None else None,
-            None if self.sensor is None else self.sensor.bands,
-        )
+        fields = [x if x is None else x.reshape((*shape, *x.shape[1:])) for x in found]
+        axis = (self._wavelength, None) if self.sensor is None else (None, self.sensor.bands)
+        return CanopyReflectance._make([*fields, *axis])
 
     def compile(self, **options) -> None:
         """Fuse the physics into a few loops with torch.compile, in place.
@@ -233,7 +234,7 @@ class Prosail(nn.Module):
         return -(-numbers // self._absorption.shape[0] // 16) * 16
 
     def _reflectance(self, theta: Tensor, angles: Tensor) -> tuple[Tensor | None, ...]:
-        """The fields of a result [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""
+        """A result's fields [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""
         p = dict(zip(self.space.names, theta, strict=True))
         soil = self.soil.reflectance(self._part(theta, self.soil), self._shapes.to(theta.dtype))
         share = p["cv"] if self.crowns else None
@@ -294,7 +295,7 @@ class Prosail(nn.Module):
         return found
 
     def _seen(self, factor: Tensor, soil: Tensor, share: Tensor | None) -> Tensor:
-        """Spectra [canopy, wavelength] or bands [canopy, band] of a factor [wavelength, canopy]."""
+        """A factor [wavelength, canopy] as spectra [canopy, wavelength] or bands."""
         if share is not None:
             factor = soil + share * (factor - soil)
         factor = factor[: len(self._wavelength)].T
@@ -316,13 +317,14 @@ def fold(psi: Tensor) -> Tensor:
 
 
 def choose(
-    names: Iterable[str], *, leaf: str = "D", sensor: str | Sensor | None = None
+    names: Iterable[str], *, leaf: str = "D", sensor: str | Sensor | None = None, **options
 ) -> Prosail:
     """The model that the names of given parameters ask for.
 
     `lidf_a` or `lidf_b` ask for Verhoef's leaf angles, `beta_mu` or `beta_nu` for the beta
     distribution, `bsm_brightness`, `bsm_lat`, `bsm_lon` or `smc` for that soil; `zeta`,
     `fraction_brown`, `diss` or contents of brown leaves for two layers, `cv` alone for crowns.
+    Options are those of `Prosail` that no name decides.
 
     Raises
     ------
@@ -331,7 +333,7 @@ def choose(
 
     Examples
     --------
-    >>> choose(["lidf_a", "lai"]).space.names[7:11]
+    >>> choose(["lidf_a", "lai"]).space.names[7:12]
     ('lai', 'lidf_a', 'lidf_b', 'hspot', 'psoil')
     """
     given = set(names)
@@ -341,7 +343,7 @@ def choose(
     two = given & {"zeta", "fraction_brown", "diss"} or any(n.startswith("brown_") for n in given)
     return Prosail(
         leaf, sensor, lidf=lidf, soil=soil, layers=2 if two else 1,
-        crowns="cv" in given and not two,
+        crowns="cv" in given and not two, **options,
     )  # fmt: skip
 
 
@@ -356,7 +358,11 @@ def _only_one(given: set[str], kinds: dict) -> str | None:
     return next(iter(found), None)
 
 
-def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) -> CanopyReflectance:
+def prosail(
+    *, leaf: str = "D", sensor: str | Sensor | None = None,
+    wavelength: Tensor | Sequence[float] | None = None, hotspot: str = "exact", classes: int = 18,
+    **values,
+) -> CanopyReflectance:  # fmt: skip
     """Canopy reflectance from named numbers.
 
     Parameters
@@ -365,6 +371,10 @@ def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) ->
         PROSPECT version.
     sensor : str or Sensor, optional
         Gives bands instead of every nm from 400 to 2500.
+    wavelength : sequence of float, optional
+        nm, within 400-2500, instead of every one.
+    hotspot, classes
+        See `Prosail`.
     **values : float, array or Tensor
         Traits and angles by their names in `TRAITS` and `GEOMETRY`, in those units, broadcast
         together; what is not named is at its default. The names choose among leaf angles, soils
@@ -387,7 +397,8 @@ def prosail(*, leaf: str = "D", sensor: str | Sensor | None = None, **values) ->
     ('B1', 'B2', 'B3')
     """
     values = {name: _number(value) for name, value in without_dry_matter(leaf, values).items()}
-    model = choose(values, leaf=leaf, sensor=sensor)
+    grid = {"wavelength": wavelength, "hotspot": hotspot, "classes": classes}
+    model = choose(values, leaf=leaf, sensor=sensor, **grid)
     names = (*model.space.names, *GEOMETRY)
     for name, value in values.items():
         if name not in names:

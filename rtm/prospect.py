@@ -12,10 +12,10 @@
 Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017,
 10.1016/j.rse.2017.03.004.
 
-Departures: Stokes' powers of b are written as hyperbolic functions, b = (1-r²+t²+d)/2t = e^{x/(N-1)},
-in which nothing cancels where absorption is weak; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ) and
-that of the leaf are written out and not left to a difference; 1 - τ is kept above a floor, so that
-the leaf without absorber is the limit and has a gradient.
+Departures: Stokes' powers of b = (1-r²+t²+d)/2t = e^{x/(N-1)} are written as hyperbolic functions,
+in which nothing cancels where absorption is weak; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ)
+and that of the leaf are written out and not left to a difference; 1 - τ is kept above a floor, so
+that the leaf without absorber is the limit and has a gradient.
 """
 
 from typing import NamedTuple

@@ -1,5 +1,6 @@
 """Optical constants of leaves and soils on any wavelength grid within 400-2500 nm."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -24,6 +25,15 @@ def table(name: str) -> dict[str, np.ndarray]:
 def full_grid() -> Tensor:
     """400, 401 … 2500 nm [2101]."""
     return torch.arange(400.0, 2501.0, dtype=torch.float64)
+
+
+def within_range(wavelength: Tensor | Sequence[float]) -> Tensor:
+    """Wavelengths [nm] as a float64 tensor; ValueError where one lies outside 400-2500."""
+    at = torch.as_tensor(wavelength, dtype=torch.float64)
+    if at.ndim != 1 or len(at) == 0 or not ((at >= 400.0) & (at <= 2500.0)).all():
+        found = f"{at.min():g}-{at.max():g}" if at.numel() else "none"
+        raise ValueError(f"wavelength: expected a list of nm within 400-2500, got {found}")
+    return at
 
 
 def resample(wavelength: Tensor, grid: np.ndarray, values: np.ndarray) -> Tensor:

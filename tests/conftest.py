@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["references"]  # scripts that made data, to be run by hand
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

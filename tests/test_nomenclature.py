@@ -3,7 +3,6 @@
 import re
 
 import nomenclature
-
 from rtm import GEOMETRY, PRODUCTS, TRAITS
 
 

@@ -1,7 +1,7 @@
 """Writes bsm.json, and the table of soil vectors, from the package SPART-python.
 
     pip download --no-deps SPART-python==1.0.9
-    python tests/references/bsm.py SPART_python-1.0.9-py3-none-any.whl TABLE.csv [soil-bsm.safetensors]
+    python tests/references/bsm.py WHEEL TABLE.csv [soil-bsm.safetensors]
 
 TABLE.csv holds the arrays of the package's optical_params, columns wl, gsv_1, gsv_2, gsv_3, Kw and
 nw: they come in a format that nothing in this repository opens. The package is GPL-3; its numbers

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rtm
 from rtm import Prosail, prosail
 from rtm.prosail import fold
 
@@ -221,6 +220,9 @@ def test_arrays_broadcast_and_tensors_keep_their_gradient():
         ({"leaf": "PRO", "cm": 0.01}, "cm: expected 0 with leaf PRO, .*, got 0.01"),
         ({"lidf_a": 0.8, "lidf_b": 0.4}, "lidf_a, lidf_b: expected .* at most 1, got 1.2"),
         ({"lidf_a": 0.1, "ala": 50.0}, "ala, lidf_a: expected one of them at most, got both"),
+        ({"wavelength": [350.0, 500.0]}, "wavelength: expected .* within 400-2500, got 350-500"),
+        ({"classes": 1}, "classes: expected at least 2, got 1"),
+        ({"hotspot": "cold"}, "hotspot: expected one of exact, classic, got 'cold'"),
         ({"sensor": "eye"}, "sensor: expected one of sentinel-2a"),
     ],
 )
@@ -253,6 +255,13 @@ def test_leaf_5_has_no_anthocyanins_and_agrees_with_the_prosail_package():
         psoil=0.5,
     )
     np.testing.assert_allclose(found.rso, truth, rtol=0, atol=1e-12)
+
+
+def test_whole_numbers_and_half_precision_are_refused():
+    model = Prosail(sensor="sentinel-2a")
+    for dtype in (torch.int64, torch.float16):
+        with pytest.raises(ValueError, match=f"theta: expected float32 or float64, got {dtype}"):
+            model(model.space.default.to(dtype), torch.zeros(3))
 
 
 def test_constants_stay_out_of_the_state_and_follow_the_dtype_of_theta():
