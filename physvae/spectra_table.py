@@ -21,8 +21,8 @@ from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
 from physvae.tables import TableFile, kind_of, numbers
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail, load_sensor
+from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
-from rtm.prosail import choose
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _CELLS = 2**19  # canopies times wavelengths at a time: what a processor's cache still serves
@@ -69,7 +69,7 @@ class Plan:
 def model_for(
     names: Iterable[str], *, leaf: str, sensor: str | None, reduced: bool = False, source: str
 ) -> Prosail:
-    """The model that names of parameters ask for, aliases too, see `rtm.prosail.choose`.
+    """The model that names of parameters ask for, aliases too, see `rtm.named.choose`.
 
     Raises
     ------

@@ -3,8 +3,9 @@
 from rtm.bsm import BSM
 from rtm.leaf import LeafOptics, Prospect, prospect
 from rtm.leaf_inversion import LeafFit, invert_leaf
+from rtm.named import prosail
 from rtm.parameters import GEOMETRY, PRODUCTS, TRAITS, Parameter, ParameterSpace
-from rtm.prosail import CanopyReflectance, Prosail, prosail
+from rtm.prosail import CanopyReflectance, Prosail
 from rtm.sensor import Sensor, load_sensor, sensors
 from rtm.soil import DryWetSoil, SpectralSoil
 

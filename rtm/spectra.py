@@ -27,7 +27,7 @@ def full_grid() -> Tensor:
     return torch.arange(400.0, 2501.0, dtype=torch.float64)
 
 
-def within_range(wavelength: Tensor | Sequence[float]) -> Tensor:
+def within_range(wavelength: Tensor | np.ndarray | Sequence[float]) -> Tensor:
     """Wavelengths [nm] as a float64 tensor; ValueError where one lies outside 400-2500."""
     at = torch.as_tensor(wavelength, dtype=torch.float64)
     if at.ndim != 1 or len(at) == 0 or not ((at >= 400.0) & (at <= 2500.0)).all():
