@@ -58,8 +58,8 @@ def _only_one(given: set[str], kinds: dict) -> str | None:
 
 def prosail(
     *, leaf: str = "D", sensor: str | Sensor | None = None,
-    wavelength: Tensor | np.ndarray | Sequence[float] | None = None, hotspot: str = "exact", classes: int = 18,
-    **values,
+    wavelength: Tensor | np.ndarray | Sequence[float] | None = None,
+    hotspot: str = "exact", classes: int = 18, **values,
 ) -> CanopyReflectance:  # fmt: skip
     """Canopy reflectance from named numbers.
 
