@@ -139,7 +139,11 @@ def least_largest(apart: np.ndarray, weights: np.ndarray, goal: float) -> tuple[
 
 
 def few_nodes(
-    spectra: np.ndarray, weights: np.ndarray, tolerance: float, rounds: int = 0
+    spectra: np.ndarray,
+    weights: np.ndarray,
+    tolerance: float,
+    rounds: int = 0,
+    start: list[int] | None = None,
 ) -> np.ndarray:
     """Weights [band, wavelength] on few wavelengths that keep the band values of the spectra.
 
@@ -154,6 +158,8 @@ def few_nodes(
         How often every set of nodes is chosen again with weight on the samples it misses; then
         the weights are those of the least largest error. Fewer nodes by a sixth, but they follow
         the sample: for tens of thousands of spectra. 0 is plain least squares.
+    start : list of int, optional
+        Nodes of a choice on other spectra, to be kept; others are added where these do not do.
 
     Returns
     -------
@@ -162,10 +168,11 @@ def few_nodes(
         replace keeps its response.
     """
     bands = [_band(spectra, row, tolerance, rounds) for row in weights]
-    nodes: list[int] = []
+    nodes = list(start or [])
     for band in sorted(bands, key=lambda band: len(band.support)):
         nodes += _more(band, nodes)
-    nodes = _again(bands, _spare(bands, nodes))
+    if not start:
+        nodes = _again(bands, _spare(bands, nodes))
     reduced = weights.copy()
     for band, row in zip(bands, reduced, strict=True):
         own = band.within(nodes)
