@@ -1,6 +1,6 @@
 """Choose the few wavelengths of every sensor of the package, and say how well they do.
 
-    python -P benchmarks/reduce_sensors.py [SENSOR ...] [--soils FOLDER] [--check]
+    python benchmarks/reduce_sensors.py [SENSOR ...] [--soils FOLDER] [--check]
 
 Draws the whole box of Prosail: four reflectance factors, zeniths to 80 degrees, the leaves "D",
 "5" and "PRO", dry and wet soils and those of BSM, one layer and two. `rtm.reduction` then chooses

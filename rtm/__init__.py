@@ -6,7 +6,7 @@ from rtm.leaf_inversion import LeafFit, invert_leaf
 from rtm.named import prosail
 from rtm.parameters import GEOMETRY, PRODUCTS, TRAITS, Parameter, ParameterSpace
 from rtm.prosail import CanopyReflectance, Prosail
-from rtm.sensor import Sensor, load_sensor, sensors
+from rtm.sensor import Sensor, SensorInfo, load_sensor, sensors
 from rtm.soil import DryWetSoil, SpectralSoil
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Prosail",
     "Prospect",
     "Sensor",
+    "SensorInfo",
     "SpectralSoil",
     "invert_leaf",
     "load_sensor",

@@ -1,6 +1,6 @@
 """Spectra per second of rtm.Prosail beside prosail (numba), timed in turns in the same run.
 
-    python benchmarks/rtm.py [--threads 1 2] [--cases ...] [--json FILE] [--device cuda]
+    python benchmarks/speed.py [--threads 1 2] [--cases ...] [--json FILE] [--device cuda]
 
 A case is WAVELENGTHS:MODE, with WAVELENGTHS `full` (2101) or `sentinel-2a` (its ten land bands on
 few wavelengths) and MODE `eager` or `compiled` (needs a C++ compiler, and minutes). Before and
@@ -49,11 +49,8 @@ def main() -> None:
 
 
 def in_a_process(case: str, threads: int, device: str) -> dict:
-    """Thread pools and compiled kernels are made once a process.
-
-    -P keeps this file, which bears the name of the package, off the path of imports.
-    """
-    command = [sys.executable, "-P", __file__, "--one", case, "--threads", str(threads)]
+    """Thread pools and compiled kernels are made once a process."""
+    command = [sys.executable, __file__, "--one", case, "--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(
         [*command, "--device", device], env=environment, capture_output=True, text=True
