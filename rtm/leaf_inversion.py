@@ -127,9 +127,10 @@ def invert_leaf(
     literature above has it, `structure=(800.0, 1300.0)`, the plateau of weak absorption. On 110
     leaves of four species (Ely et al. 2019, 10.1093/jxb/erz061; the plateau was settled with
     other domains tried on them, not by the best score) errors of water are r 0.90, RMSE 2.0, bias
-    -1.0 mg cm⁻², of dry matter r 0.88, RMSE 0.7, bias 0.1. The sd of water is right, that of dry matter six times too wide. Without
-    `structure`, water is missed by 5 mg cm⁻²; all on 1300-2400 nm with `baseline` free, water is
-    unbiased (r 0.91, RMSE 1.6) and dry matter half of what it should be. `benchmarks/leaf.py`
+    -1.0 mg cm⁻², of dry matter r 0.88, RMSE 0.7, bias 0.1. The sd of water is right, that of dry
+    matter six times too wide. Without `structure`, water is missed by 5 mg cm⁻²; all on
+    1300-2400 nm with `baseline` free, water is unbiased (r 0.91, RMSE 1.6) and dry matter half of
+    what it should be. `benchmarks/leaf.py`
     prints these.
 
     Examples
