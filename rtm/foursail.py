@@ -21,11 +21,14 @@ difference of both decouple. With T = tanh(mL)/m, D = 1 + aT and, over cosh mL,
     τsd = (s·c↓ + (ks·hβ - pα)·s↓)/D     ρsd = (s′·c↑ + (ks·hβ + pα)·s↑)/D,  τdo and ρdo with ko
 
 which are the results of Verhoef et al. 2007, 10.1109/TGRS.2007.895844, in letters that stay finite
-without absorption. Hot spot: Kuusk 1985 with Bréon's factor 2/(ks + ko).
+without absorption; s and v are forward here, s′ and v′ backward. Hot spot: Kuusk 1985 with Bréon's
+factor 2/(ks + ko).
 
-Departures: s↓ and s↑ are written in two ways, by J1 and J2 (numerics.py), exact at k = m, and over
-k² - m², exact at m = 0; so is the beam-to-beam term, as in Verhoef 2007 and as in Verhoef 1984,
-10.1016/0034-4257(84)90057-9. The leaf's absorptance is an argument, as 1 - ρ - τ loses its digits.
+    J1(k) = ∫ e^{-ky}·e^{-m(L-y)} dy      J2(k) = ∫ e^{-(k+m)y} dy
+
+Departures: s↓ and s↑ are written in two ways, by J1 and J2, exact at k = m, and over k² - m², exact
+at m = 0; so is the beam-to-beam term, as in Verhoef 2007 and as in Verhoef 1984,
+10.1016/0034-4257(84)90057-9: the flux equations times e^{-ko·y}, integrated and solved. The leaf's absorptance is an argument, as 1 - ρ - τ loses its digits.
 The hot-spot integral is a Gauss-Legendre quadrature.
 """
 
