@@ -26,9 +26,10 @@ factor 2/(ks + ko).
 
     J1(k) = ∫ e^{-ky}·e^{-m(L-y)} dy      J2(k) = ∫ e^{-(k+m)y} dy
 
-Departures: s↓ and s↑ are written in two ways, by J1 and J2, exact at k = m, and over k² - m², exact
-at m = 0; so is the beam-to-beam term, as in Verhoef 2007 and as in Verhoef 1984,
-10.1016/0034-4257(84)90057-9: the flux equations times e^{-ko·y}, integrated and solved. The leaf's absorptance is an argument, as 1 - ρ - τ loses its digits.
+Departures: s↓ and s↑ are written in two ways, by J1 and J2, exact at k = m, and over k² - m²,
+exact at m = 0; so is the beam-to-beam term, as in Verhoef 2007 and as in Verhoef 1984,
+10.1016/0034-4257(84)90057-9: the flux equations times e^{-ko·y}, integrated and solved. The leaf's
+absorptance is an argument, as 1 - ρ - τ loses its digits.
 The hot-spot integral is a Gauss-Legendre quadrature.
 """
 
