@@ -18,7 +18,7 @@ from inversion.kernel import (
     scene_mask,
 )
 from inversion.naming import band_id, listing
-from inversion.quality import flag_attributes
+from inversion.quality import Quality, flag_attributes
 from inversion.readers.declaration import KEEP_CLASSES
 from physvae.errors import InputError
 
@@ -103,8 +103,16 @@ def retrieve(
         },
     )
     maps = {name: estimates.isel(estimate=index) for index, name in enumerate(names)}
+    if "input_quality" in dataset:
+        quality = quality | dataset["input_quality"].where(_estimated(quality), 0).astype("uint16")
     result = xr.Dataset({**maps, "quality": quality})
     return _described(result, wanted, loaded, reflectance)
+
+
+def _estimated(quality: xr.DataArray) -> xr.DataArray:
+    """Say which pixels were estimated; what was left out needs no further bit."""
+    left_out = np.uint16(Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS)
+    return (quality & left_out) == 0
 
 
 def _bands_in_order(dataset: xr.Dataset, bands: Sequence[str]) -> xr.DataArray:

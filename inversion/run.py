@@ -48,7 +48,9 @@ def retrieve_file(
     if family.gives == "table":
         summary = _table(source, output, model, wanted, device, declaration, reader(family))
         return [*summary.lines("rows"), f"written: {output}"]
-    image = reader(family)(source, declaration, bands=loaded.bands, chunk=chunk)
+    image = reader(family)(
+        source, declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=chunk
+    )
     options = {
         "variables": wanted,
         "device": device,

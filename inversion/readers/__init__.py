@@ -1,74 +1,188 @@
-"""Readers: one file a family of inputs, found by what the file holds, not by what it is called.
+"""Readers: one file a family of inputs, found by what the input holds, not by what it is called.
 
 A reader of tables returns a `pandas.DataFrame` whose cells are as they were; a reader of images
-returns the canonical `xarray.Dataset`: `reflectance`(band, y, x) 0-1 with NaN where missing, the
-angles in degrees, perhaps a `scene_class`. Nothing behind the readers knows where data came from.
+returns the canonical `xarray.Dataset` (see `inversion.readers.scene`). Nothing behind the readers
+knows where data came from.
 """
 
+import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from inversion.readers.content import head
+from inversion.naming import listing
+from inversion.readers.content import Product, head, product
 from inversion.readers.declaration import Declaration
 from physvae.errors import InputError
 
-__all__ = ["FAMILIES", "Declaration", "Family", "detect", "reader"]
+__all__ = ["FAMILIES", "Declaration", "Family", "Look", "detect", "look", "reader"]
+
+
+class Look(NamedTuple):
+    """The first look at an input: its first bytes, or the files that it holds."""
+
+    path: Path
+    start: bytes
+    files: Product | None
+
+    def has(self, *endings: str) -> bool:
+        """Whether the product holds files with each of these endings."""
+        return self.files is not None and all(self.files.find(ending) for ending in endings)
+
+    def holds(self, folder: str) -> bool:
+        """Whether the product holds a folder."""
+        if self.files is None:
+            return False
+        if not self.files.zipped:
+            return (self.path / folder).is_dir()
+        return any(name.startswith(folder + "/") for name in self.files.names)
 
 
 class Family(NamedTuple):
     """A family of inputs: what it gives, how it is recognised, the module that reads it."""
 
     gives: str
-    recognised: Callable[[bytes], bool]
+    recognised: Callable[[Look], bool]
     module: str
 
 
-def _is_tiff(start: bytes) -> bool:
-    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+def _starts(*signs: bytes) -> Callable[[Look], bool]:
+    return lambda seen: seen.start.startswith(signs)
 
 
-def _is_parquet(start: bytes) -> bool:
-    return start[:4] == b"PAR1"
+def _is_text(seen: Look) -> bool:
+    start = seen.start
+    return b"\0" not in start and not start.startswith((b"<", b"{")) and bool(start)
 
 
-def _is_text(start: bytes) -> bool:
-    return b"\0" not in start and not start.lstrip().startswith((b"<", b"{")) and bool(start)
+def _is_stac(seen: Look) -> bool:
+    return seen.start.startswith(b"{") and b"stac_version" in seen.start
 
 
+def _is_prisma(seen: Look) -> bool:
+    if not seen.start.startswith(b"\x89HDF"):
+        return False
+    from inversion.readers import prisma, stores
+
+    try:
+        stores.raw(str(seen.path), "netcdf4", f"{prisma.GROUP}/Data Fields")
+    except InputError:
+        return False
+    return True
+
+
+def _is_envi(seen: Look) -> bool:
+    if seen.files is not None:
+        return False
+    path = seen.path
+    headers = (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))
+    known = _starts(*TIFF, b"PAR1", b"\x89HDF", b"CDF", b"PK\x03\x04")(seen)
+    beside = not known and any(h.is_file() and h != path for h in headers)
+    return seen.start.startswith(b"ENVI") or beside
+
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 FAMILIES: dict[str, Family] = {
-    "geotiff": Family("image", _is_tiff, "inversion.readers.geotiff"),
-    "parquet": Family("table", _is_parquet, "inversion.readers.table"),
+    "sentinel-2": Family(
+        "image", lambda s: s.has("MTD_MSIL2A.xml"), "inversion.readers.sentinel2"
+    ),
+    "maja": Family("image", lambda s: s.has("_MTD_ALL.xml"), "inversion.readers.maja"),
+    "eopf": Family(
+        "image", lambda s: s.holds("measurements/reflectance"), "inversion.readers.eopf"
+    ),
+    "landsat": Family(
+        "image", lambda s: s.has("_MTL.xml", "_QA_PIXEL.TIF"), "inversion.readers.landsat"
+    ),
+    "hls": Family("image", lambda s: s.has(".Fmask.tif"), "inversion.readers.hls"),
+    "enmap": Family(
+        "image",
+        lambda s: s.has("-METADATA.XML", "-SPECTRAL_IMAGE.TIF"),
+        "inversion.readers.enmap",
+    ),
+    "prisma": Family("image", _is_prisma, "inversion.readers.prisma"),
+    "stac": Family("image", _is_stac, "inversion.readers.stac"),
+    "zarr": Family("image", lambda s: any(s.has(n) for n in ZARR), "inversion.readers.labelled"),
+    "netcdf": Family("image", _starts(b"\x89HDF", b"CDF"), "inversion.readers.labelled"),
+    "geotiff": Family("image", _starts(*TIFF), "inversion.readers.geotiff"),
+    "envi": Family("image", _is_envi, "inversion.readers.envi"),
+    "parquet": Family("table", _starts(b"PAR1"), "inversion.readers.table"),
     "csv": Family("table", _is_text, "inversion.readers.table"),
 }
 
-_EXPECTED = "expected a table (CSV, Parquet) or an image (GeoTIFF)"
+_EXPECTED = (
+    "expected a table (CSV, Parquet), an image (GeoTIFF, NetCDF, Zarr, ENVI) or a product"
+    " (Sentinel-2 SAFE, EOPF or THEIA, STAC item, Landsat, HLS, EnMAP, PRISMA)"
+)
 _RECOGNISED_AS = {
-    b"PK\x03\x04": "a zip archive or a spreadsheet; save a spreadsheet as CSV",
     b"<VRT": "a VRT, which points at other files and is not followed; use gdal_translate first",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
-    b"\x89HDF": "an HDF5 or NetCDF file",
-    b"CDF": "a NetCDF file",
     b"%PDF": "a PDF",
+    b"\x00\x00\x00\x0cjP  ": "a single JPEG 2000 image; give the product's folder",
+}
+_PRODUCTS = {
+    "MTD_MSIL1C.xml": "Sentinel-2 level 1C, reflectance above the atmosphere; level 2A is needed",
+    ".DBL.TIF": "a product in MAJA's own format; the one of THEIA (MUSCATE) is read",
+    "xl/workbook.xml": "a spreadsheet; save it as CSV",
+    "_MTL.xml": "Landsat without *_QA_PIXEL.TIF; Collection 2 level 2 is needed",
 }
 
 
 def detect(path: Path) -> Family:
-    """Return the family of an input, judged by its first bytes.
+    """Return the family of an input, judged by what it holds.
 
     Raises
     ------
     InputError
-        The file is not there, is empty, or is none of the families; the sentence says what it is.
+        It is not there, is empty, or is none of the families; the sentence says what it is.
     """
-    start = head(path)
-    refused = next((what for sign, what in _RECOGNISED_AS.items() if start.startswith(sign)), None)
-    family = next((family for family in FAMILIES.values() if family.recognised(start)), None)
+    seen = look(path)
+    refused = next(
+        (what for sign, what in _RECOGNISED_AS.items() if seen.start.startswith(sign)), None
+    )
+    family = next((family for family in FAMILIES.values() if family.recognised(seen)), None)
     if refused or family is None:
-        raise InputError(f"{path}: {_EXPECTED}, found {refused or 'something else'}")
+        raise InputError(f"{path}: {_EXPECTED}, found {refused or _described(seen)}")
     return family
+
+
+def look(path: Path) -> Look:
+    """Take the first look at a file, a folder or an archive.
+
+    A metadata file (XML) stands for the folder that it lies in.
+    """
+    if path.is_dir():
+        return Look(path, b"", product(path))
+    start = head(path)
+    if start.startswith(b"PK\x03\x04"):
+        return Look(path, start, product(path))
+    if path.suffix.lower() == ".xml":
+        return Look(path.parent, b"", product(path.parent))
+    if start.startswith(b"{"):
+        return Look(path, _json(path), None)
+    return Look(path, start, None)
+
+
+def _json(path: Path) -> bytes:
+    """Return the beginning of a JSON object, or its STAC version where it stands further down."""
+    text = path.read_bytes()[: 1 << 20]
+    try:
+        version = json.loads(text).get("stac_version")
+    except (ValueError, AttributeError, RecursionError):
+        return text[:4096]
+    return b'{"stac_version"' if version else b"{"
+
+
+def _described(seen: Look) -> str:
+    if seen.files is None:
+        return "something else"
+    known = next((what for end, what in _PRODUCTS.items() if seen.has(end)), None)
+    if known:
+        return known
+    kind = "an archive" if seen.files.zipped else "a folder"
+    return f"{kind} with {listing(seen.files.names, most=4)}"
 
 
 def reader(family: Family) -> Callable:

@@ -1,8 +1,20 @@
-"""The first look at an input: is it there, is it a file, what does it begin with."""
+"""The first look at an input: is it there, what does it begin with, which files does it hold."""
 
-from pathlib import Path
+import stat
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from physvae.errors import InputError
+
+MEMBERS_MAX = 200_000
+"""Files that a product may hold; the largest known ones hold some hundreds."""
+DEPTH_MAX = 8
+TEXT_MAX = 64 << 20
+"""Bytes of a metadata file; those of Sentinel-2 have less than one MiB."""
+EXPANSION_MAX = 500
+"""Size over stored size from which an archive's member is a bomb; metadata reach 30."""
+_ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
 def head(path: Path, size: int = 4096) -> bytes:
@@ -25,3 +37,121 @@ def head(path: Path, size: int = 4096) -> bytes:
     if not start.strip():
         raise InputError(f"{path}: expected a table or an image, found an empty file")
     return start.removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+class Product(NamedTuple):
+    """The files of a product, in a folder or in a zip archive that is read in place.
+
+    Attributes
+    ----------
+    path : Path
+        The folder or the archive.
+    names : tuple of str
+        Its files relative to it, with forward slashes; what lies in Zarr groups is left out.
+    zipped : bool
+        Whether it is an archive.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    zipped: bool
+
+    def find(self, ending: str) -> list[str]:
+        """Return the files whose names end so, whatever the case."""
+        return [name for name in self.names if name.lower().endswith(ending.lower())]
+
+    def one(self, ending: str) -> str:
+        """Return the only file whose name ends so; refuse none and several."""
+        found = self.find(ending)
+        if len(found) != 1:
+            raise InputError(f"{self.path}: expected one file *{ending}, found {len(found)}")
+        return found[0]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a small file.
+
+        Raises
+        ------
+        InputError
+            Larger than any metadata, damaged, or not readable.
+        """
+        try:
+            if self.zipped:
+                with ZipFile(self.path) as archive, archive.open(name) as file:
+                    content = file.read(TEXT_MAX + 1)
+            else:
+                with (self.path / name).open("rb") as file:
+                    content = file.read(TEXT_MAX + 1)
+        except (OSError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise InputError(f"{self.path}: {name} cannot be read, {error}") from error
+        if len(content) > TEXT_MAX:
+            raise InputError(f"{self.path}: expected metadata in {name}, found over 64 MiB")
+        return content
+
+    def raster(self, name: str) -> str:
+        """Return the name under which GDAL opens a file of the product, archived or not."""
+        if self.zipped:
+            return f"/vsizip/{{{self.path.resolve()}}}/{name}"
+        return str(self.path / name)
+
+
+def product(path: Path) -> Product:
+    """Return the files of a folder or of a zip archive, refusing those that could do harm.
+
+    Raises
+    ------
+    InputError
+        A damaged archive; a link, a path out of the product, a bomb, or too many files in it.
+    """
+    if path.is_dir():
+        return Product(path, tuple(_listed(path)), zipped=False)
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+    except (OSError, BadZipFile, NotImplementedError) as error:
+        raise InputError(
+            f"{path}: expected a readable zip archive (save a spreadsheet as CSV), found: {error}"
+        ) from error
+    _few(path, len(members))
+    for member in members:
+        _check_member(path, member)
+    return Product(path, tuple(m.filename for m in members if not m.is_dir()), zipped=True)
+
+
+def _listed(root: Path) -> list[str]:
+    """List the files of a folder; a link may not lead out of it, a Zarr group is one entry."""
+    names: list[str] = []
+    folders = [(root, 0)]
+    while folders:
+        folder, depth = folders.pop()
+        for entry in sorted(folder.iterdir()):
+            if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
+                raise InputError(f"{root}: expected files of its own, found the link {entry.name}")
+            if entry.is_dir() and depth < DEPTH_MAX and not _in_zarr(entry):
+                folders.append((entry, depth + 1))
+            elif entry.is_file():
+                names.append(entry.relative_to(root).as_posix())
+        _few(root, len(names))
+    return sorted(names)
+
+
+def _in_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _ZARR)
+
+
+def _few(path: Path, count: int) -> None:
+    if count > MEMBERS_MAX:
+        raise InputError(f"{path}: expected at most {MEMBERS_MAX} files, found more")
+
+
+def _check_member(path: Path, member: ZipInfo) -> None:
+    name = PurePosixPath(member.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or "}" in member.filename:
+        raise InputError(f"{path}: expected files of its own, found {member.filename!r}")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise InputError(f"{path}: expected files, found the link {member.filename!r}")
+    if member.file_size > EXPANSION_MAX * max(member.compress_size, 1024):
+        raise InputError(
+            f"{path}: expected a product, found {member.filename!r} that expands"
+            f" {member.file_size / max(member.compress_size, 1):,.0f} times"
+        )

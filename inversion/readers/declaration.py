@@ -9,6 +9,9 @@ from physvae.errors import UsageError
 KEEP_CLASSES = (4, 5)
 """Sentinel-2 scene classes that are kept: vegetation and bare soil."""
 
+PIXELS = (10.0, 20.0, 60.0)
+"""Pixel sides [m] of Sentinel-2."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
@@ -26,6 +29,8 @@ class Declaration:
         File with the scene classes of an image.
     keep_classes
         Scene classes that are kept; empty keeps all.
+    pixel
+        Side of the pixels [m] of a product that has several.
     check_radiometry
         Whether a scale or offset that cannot be right is refused.
     """
@@ -39,6 +44,7 @@ class Declaration:
     relative_azimuth: float | None = None
     scene_classes: str | None = None
     keep_classes: Sequence[int] = KEEP_CLASSES
+    pixel: float | None = None
     check_radiometry: bool = True
 
     def __post_init__(self) -> None:
@@ -46,6 +52,8 @@ class Declaration:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 90:
                 raise UsageError(f"{name}: expected degrees in [0, 90), got {value:g}")
+        if self.pixel is not None and self.pixel not in PIXELS:
+            raise UsageError(f"pixel: expected one of 10, 20, 60 m, got {self.pixel:g}")
         azimuth = self.relative_azimuth
         if azimuth is not None and not math.isfinite(azimuth):
             raise UsageError(f"relative_azimuth: expected degrees, got {azimuth:g}")

@@ -21,19 +21,23 @@ from rasterio.errors import RasterioIOError
 from rasterio.vrt import WarpedVRT
 
 from inversion.geometry import COLUMNS
-from inversion.kernel import scene_mask
 from inversion.naming import angle_name, band_id, listing
-from inversion.radiometry import Radiometry, check_reflectance
+from inversion.radiometry import Radiometry
 from inversion.readers.content import head
 from inversion.readers.declaration import Declaration
+from inversion.readers.envi import spectral_image, tags_of
+from inversion.readers.rasters import cuts, grid_of
+from inversion.readers.scene import add_angles, guard
 from physvae.errors import InputError, UsageError
 
 LOG = logging.getLogger(__name__)
 SCENE_CLASS = "SCL"
+SPECTRAL_LEAST = 20
+"""Bands from which an image that states wavelengths is a spectrometer's."""
+SIDE = 256
+"""Side of a block [pixel] where none is asked for."""
 FILLINGS = (0, 65535)
 """Stored integers that mean no data in every Sentinel-2 product, whatever the file's tag says."""
-SAMPLE_SIDE, SAMPLE_WINDOWS = 128, 8
-"""The guard looks at 8 x 8 windows of 128 x 128 pixels at most."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,12 @@ class Layout:
 
 
 def read(
-    path: Path, declaration: Declaration, *, bands: Sequence[str], chunk: int = 256
+    path: Path,
+    declaration: Declaration,
+    *,
+    bands: Sequence[str],
+    sensor: str = "",
+    chunk: int = 0,
 ) -> xr.Dataset:
     """Open an image lazily as the canonical Dataset.
 
@@ -61,21 +70,44 @@ def read(
         What the user says about it.
     bands
         The band ids the model knows; other bands of the file are left aside.
+    sensor
+        What the model is made for; the file is taken to be of it.
     chunk
-        Largest side of the blocks [pixel] in which the image is read.
+        Largest side of the blocks [pixel] in which the image is read; 0 is 256.
 
     Raises
     ------
     InputError
         Not a GeoTIFF, bands or scale not known, or a reflectance that cannot be right.
     """
+    narrow = _narrow(path, declaration, bands, sensor, chunk or SIDE)
+    if narrow is not None:
+        return guard(narrow, declaration, str(path))
     with _open(path) as source:
         layout = _layout(source, path, declaration, bands)
         dataset = _dataset(source, layout, declaration, chunk)
     if declaration.scene_classes is not None:
         dataset["scene_class"] = _scene_file(Path(declaration.scene_classes), dataset)
-    if declaration.check_radiometry:
-        _check(dataset, declaration, str(path))
+    return guard(dataset, declaration, str(path))
+
+
+def _narrow(
+    path: Path, declared: Declaration, bands: Sequence[str], sensor: str, chunk: int
+) -> xr.Dataset | None:
+    """Read the image of a spectrometer, whose bands state wavelengths; None where it is none."""
+    with _open(path) as source:
+        known = {_name(text or "") for text in source.descriptions} & set(bands)
+        if source.count < SPECTRAL_LEAST or known or declared.bands is not None:
+            return None
+        fields = tags_of(str(path))
+        if not fields:
+            return None
+        radiometry = _radiometry(source, path, declared, [1])
+    grid = grid_of(str(path))
+    dataset = spectral_image(
+        path, path, fields, grid, radiometry, tuple(bands), sensor, chunk, "GTiff"
+    )
+    add_angles(dataset, {}, declared)
     return dataset
 
 
@@ -184,8 +216,8 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
     numbers = [*layout.bands.values(), *layout.angles.values()]
     if layout.scene_class is not None:
         numbers.append(layout.scene_class)
-    side = min(chunk, _quarter(source.height, source.width))
-    rows, columns = _chunks(source.height, side), _chunks(source.width, side)
+    side = min(chunk or SIDE, _quarter(source.height, source.width))
+    rows, columns = cuts(source.height, side), cuts(source.width, side)
     blocks = da.map_blocks(
         _block,
         layout=layout,
@@ -219,11 +251,6 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
 def _quarter(height: int, width: int) -> int:
     """Return the side of blocks, a multiple of 16, that give a small image to several cores."""
     return max(64, -(-max(height, width) // 32) * 16)
-
-
-def _chunks(length: int, chunk: int) -> tuple[int, ...]:
-    whole, rest = divmod(length, chunk)
-    return (chunk,) * whole + ((rest,) if rest else ())
 
 
 def _coordinates(source: Any) -> dict[str, Any]:
@@ -300,29 +327,3 @@ def _scene_file(path: Path, dataset: xr.Dataset) -> xr.DataArray:
         raise InputError(f"{path}: expected scene classes over the image, found none there")
     chunks = {axis: reflectance.chunksizes[axis] for axis in ("y", "x")}
     return xr.DataArray(classes, dims=("y", "x")).chunk(chunks)
-
-
-def _check(dataset: xr.Dataset, declared: Declaration, source: str) -> None:
-    """Let the guard look at windows spread over the image."""
-    sample = _sample(dataset)
-    spectra = sample["reflectance"].transpose("y", "x", "band").to_numpy()
-    spectra = spectra.reshape(-1, spectra.shape[-1])
-    land = None
-    if "scene_class" in sample and declared.keep_classes:
-        land = ~scene_mask(sample["scene_class"].to_numpy(), declared.keep_classes).reshape(-1)
-    bands = [str(band) for band in dataset["band"].to_numpy()]
-    check_reflectance(spectra, bands, source=source, land=land)
-
-
-def _sample(dataset: xr.Dataset) -> xr.Dataset:
-    rows = _spread(dataset.sizes["y"])
-    columns = _spread(dataset.sizes["x"])
-    return dataset.isel(y=rows, x=columns).load()
-
-
-def _spread(length: int) -> np.ndarray:
-    """Return the indices of windows spread evenly over an axis, or all where it is short."""
-    if length <= SAMPLE_SIDE * SAMPLE_WINDOWS:
-        return np.arange(length)
-    starts = np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS).astype(int)
-    return (starts[:, None] + np.arange(SAMPLE_SIDE)).ravel()

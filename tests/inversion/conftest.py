@@ -1,5 +1,6 @@
 """A stand-in with the model's interface: the shells are tested without what a model has learnt."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -9,6 +10,8 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import from_origin
+
+sys.path.insert(0, str(Path(__file__).parent))  # for products.py and more_products.py
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 

@@ -83,7 +83,6 @@ def test_a_cut_parquet_is_refused(tmp_path):
         (b"PK\x03\x04rest", "spreadsheet"),
         (b"<VRTDataset/>", "VRT"),
         (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"\x89HDF\r\n", "HDF5"),
         (b"<html></html>", "something else"),
         (b"B2\0B3", "something else"),
         (b"  \n ", "empty file"),

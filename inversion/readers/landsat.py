@@ -1,0 +1,140 @@
+"""Landsat Collection 2 Level 2 surface reflectance, as a folder of the bundle's files.
+
+    ρ = DN · REFLECTANCE_MULT + REFLECTANCE_ADD (2.75e-5 and −0.2),   DN 0 taken out first
+
+Specification: USGS, Landsat 8-9 Collection 2 Level 2 Science Product Guide, LSDS-1619, and
+LSDS-1618 for Landsat 4-7. Scene classes come from QA_PIXEL; angles from *_SZA, *_SAA, *_VZA and
+*_VAA where they lie beside it, else the sun from the metadata and no view.
+"""
+
+import re
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from inversion.geometry import fold
+from inversion.radiometry import Radiometry
+from inversion.readers.content import Product, product
+from inversion.readers.declaration import Declaration
+from inversion.readers.metadata import Metadata, read_xml
+from inversion.readers.rasters import Grid, Layer, cube, grid_of, ratio
+from inversion.readers.scene import (
+    CLOUD,
+    NOTHING,
+    SHADOW,
+    SNOW,
+    VEGETATION,
+    WATER,
+    add_angles,
+    check_sensor,
+    guard,
+    no_declared_bands,
+    scene,
+    wanted_bands,
+)
+from physvae.errors import InputError
+
+CHUNK = 512
+FILL, SATURATED = 0.0, 65535.0
+ANGLE_SCALE, ANGLE_FILL = 0.01, 0.0
+QA = {NOTHING: 1, CLOUD: 2 | 4 | 8, SHADOW: 16, SNOW: 32, WATER: 128}
+"""Bits of QA_PIXEL by the scene class that they mean, what is told last first."""
+
+
+def read(
+    path: Path,
+    declaration: Declaration,
+    *,
+    bands: tuple[str, ...],
+    sensor: str = "",
+    chunk: int = 0,
+) -> xr.Dataset:
+    """Open a product lazily as the canonical Dataset; parameters as for `sentinel2.read`.
+
+    Raises
+    ------
+    InputError
+        Not a Collection 2 Level 2 product, incomplete, or reflectance that cannot be right.
+    """
+    folder = product(path.parent if path.suffix.lower() == ".xml" else path)
+    no_declared_bands(declaration, path.name)
+    about = read_xml(folder, folder.one("_MTL.xml"))
+    platform = about.need("SPACECRAFT_ID").lower().replace("_", "-")
+    check_sensor(platform, sensor, str(path))
+    files = {
+        f"B{match[1]}": name
+        for name in folder.names
+        if (match := re.search(r"_SR_B(\d+)\.TIF$", name, re.IGNORECASE))
+    }
+    names = wanted_bands(list(files), bands, str(path))
+    grid = grid_of(folder.raster(files[names[0]]))
+    steps = {band: _radiometry(about, band) for band in names}
+    layers = {}
+    for band, step in steps.items():
+        at = folder.raster(files[band])
+        factor = ratio(grid_of(at), grid, at)
+        layers[band] = Layer(at, 1, "GTiff", step.scale, step.offset, (FILL, SATURATED), factor)
+    dataset = scene(
+        layers,
+        grid,
+        chunk=chunk or CHUNK,
+        radiometry=list(dict.fromkeys(steps.values())),
+        attributes={
+            "product": about.get("LANDSAT_PRODUCT_ID") or path.name,
+            "sensor": platform,
+            "acquired": about.get("DATE_ACQUIRED") or "",
+        },
+    )
+    quality = cube([Layer(folder.raster(folder.one("_QA_PIXEL.TIF")))], grid, chunk or CHUNK)
+    dataset["scene_class"] = (("y", "x"), bits_to_classes(quality, QA))
+    add_angles(dataset, _angles(folder, about, grid, chunk or CHUNK), declaration)
+    return guard(dataset, declaration, str(path))
+
+
+def _radiometry(about: Metadata, band: str) -> Radiometry:
+    below = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS/REFLECTANCE_{}_BAND_{}"
+    scale = about.number(below.format("MULT", band[1:]))
+    return Radiometry(scale, about.number(below.format("ADD", band[1:])), FILL, "MTL.xml")
+
+
+def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> dict:
+    names = {kind: folder.find(f"_{kind}.TIF") for kind in ("SZA", "SAA", "VZA", "VAA")}
+    if all(len(found) == 1 for found in names.values()):
+        paths = [folder.raster(found[0]) for found in names.values()]
+        return measured_angles(paths, grid, chunk, fill=ANGLE_FILL)
+    elevation = about.number("IMAGE_ATTRIBUTES/SUN_ELEVATION")
+    if not -90 <= elevation <= 90:
+        raise InputError(f"{about.source}: expected SUN_ELEVATION in degrees, found {elevation:g}")
+    return {"sun_zenith_deg": 90 - elevation}
+
+
+def measured_angles(paths: list[str], grid: Grid, chunk: int, *, fill: float) -> dict:
+    """Angles of every pixel from images of sun zenith, sun azimuth, view zenith, view azimuth."""
+    layers = [
+        Layer(at, scale=ANGLE_SCALE, missing=(fill,), ratio=ratio(grid_of(at), grid, at))
+        for at in paths
+    ]
+    sun_zenith, sun_azimuth, view_zenith, view_azimuth = cube(layers, grid, chunk)
+    return {
+        "sun_zenith_deg": sun_zenith,
+        "view_zenith_deg": view_zenith,
+        "relative_azimuth_deg": da.map_blocks(fold, sun_azimuth - view_azimuth, dtype=np.float32),
+    }
+
+
+def bits_to_classes(quality: da.Array, meaning: dict[int, int]) -> da.Array:
+    """Tell the bits of a quality band [1, y, x] as scene classes; none of them is vegetation."""
+    return da.map_blocks(
+        _classes, quality, meaning=meaning, drop_axis=0, dtype=np.float32,
+        meta=np.empty((0, 0), np.float32),
+    )  # fmt: skip
+
+
+def _classes(quality: np.ndarray, meaning: dict[int, int]) -> np.ndarray:
+    bits = np.nan_to_num(quality[0]).astype(np.int32)
+    out = np.full(bits.shape, VEGETATION, np.float32)
+    for code, mask in reversed(meaning.items()):
+        out[(bits & mask) > 0] = code
+    return out

@@ -1,0 +1,167 @@
+"""Sentinel-2 L2A by MAJA, as THEIA delivers it (MUSCATE format), as a folder or a zip archive.
+
+    ρ = DN / REFLECTANCE_QUANTIFICATION_VALUE,   DN −10000 taken out first
+
+Specification: THEIA, Sentinel-2 L2A product format (MUSCATE), labo.obs-mip.fr/multitemp. The
+reflectance is that corrected for slopes (FRE); where there is none, that which is not (SRE).
+"""
+
+import re
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from inversion.naming import band_id
+from inversion.radiometry import Radiometry
+from inversion.readers.angles import Nodes, angles, nodes
+from inversion.readers.content import Product, product
+from inversion.readers.declaration import Declaration
+from inversion.readers.metadata import Metadata, as_number, read_xml
+from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.scene import (
+    CLOUD,
+    NOTHING,
+    SHADOW,
+    SNOW,
+    VEGETATION,
+    WATER,
+    add_angles,
+    check_sensor,
+    guard,
+    no_declared_bands,
+    scene,
+    wanted_bands,
+)
+from inversion.readers.sentinel2 import two_grids
+from physvae.errors import InputError
+
+MASKS = ("CLM", "MG2", "EDG")
+CLOUDS, SHADOWS = 1 | 2 | 4 | 8 | 16 | 128, 32 | 64
+"""Bits of the mask CLM."""
+WET, SNOWY, SHADED = 1, 4, 8 | 16
+"""Bits of the mask MG2."""
+
+
+def read(
+    path: Path,
+    declaration: Declaration,
+    *,
+    bands: tuple[str, ...],
+    sensor: str = "",
+    chunk: int = 0,
+) -> xr.Dataset:
+    """Open a product lazily as the canonical Dataset; parameters as for `sentinel2.read`.
+
+    Raises
+    ------
+    InputError
+        Not a MUSCATE product, incomplete, or reflectance that cannot be right.
+    """
+    folder = product(path.parent if path.suffix.lower() == ".xml" else path)
+    no_declared_bands(declaration, path.name)
+    about = read_xml(folder, folder.one("_MTD_ALL.xml"))
+    crs = crs_of(f"EPSG:{about.need('HORIZONTAL_CS_CODE').removeprefix('EPSG:')}", about.source)
+    files = _files(folder)
+    names = wanted_bands(list(files), bands, str(path))
+    platform = _platform(about)
+    check_sensor(platform, sensor, str(path))
+    first = grid_of(folder.raster(files[names[0]]), crs=crs)
+    grid = first.at(declaration.pixel or 20.0)
+    step = _radiometry(about)
+    missing = () if step.nodata is None else (step.nodata,)
+    layers = {}
+    for band in names:
+        at = folder.raster(files[band])
+        layers[band] = Layer(
+            at, 1, "GTiff", step.scale, step.offset, missing, ratio(grid_of(at), grid, at)
+        )
+    dataset = scene(
+        layers,
+        grid,
+        chunk=chunk or TILE,
+        radiometry=[step],
+        attributes={
+            "product": about.get("PRODUCT_ID") or path.name,
+            "sensor": platform,
+            "acquired": about.get("ACQUISITION_DATE") or "",
+        },
+    )
+    dataset["scene_class"] = (("y", "x"), _classes(folder, grid, chunk or TILE))
+    found = _nodes(about, names)
+    named, bits = angles(found, grid, chunk or TILE)
+    add_angles(dataset, named, declaration)
+    dataset["input_quality"] = (("y", "x"), bits)
+    return guard(dataset, declaration, str(path))
+
+
+def _files(folder: Product) -> dict[str, str]:
+    for kind in ("FRE", "SRE"):
+        pattern = re.compile(rf"_{kind}_(B\d+A?)\.tif$", re.IGNORECASE)
+        found = {band_id(m[1]): name for name in folder.names if (m := pattern.search(name))}
+        files = {band: name for band, name in found.items() if band}
+        if files:
+            return files
+    raise InputError(f"{folder.path}: expected bands *_FRE_B2.tif or *_SRE_B2.tif, found none")
+
+
+def _radiometry(about: Metadata) -> Radiometry:
+    divisor = about.number("REFLECTANCE_QUANTIFICATION_VALUE")
+    special = {part.attributes.get("name"): part.text for part in about.all("SPECIAL_VALUE")}
+    nodata = as_number(special.get("nodata") or "-10000", "nodata", about.source)
+    return Radiometry(1 / divisor, 0.0, nodata, "MTD_ALL.xml")
+
+
+def _platform(about: Metadata) -> str:
+    match = re.search(r"SENTINEL-?(2[A-D])", about.need("PLATFORM"))
+    if match is None:
+        raise InputError(
+            f"{about.source}: expected PLATFORM SENTINEL2A, found {about.need('PLATFORM')}"
+        )
+    return f"sentinel-{match[1].lower()}"
+
+
+def _classes(folder: Product, grid: Grid, chunk: int) -> da.Array:
+    """Tell the masks of clouds, water, snow, shadow and edge as scene classes."""
+    layers = []
+    for mask in MASKS:
+        names = [n for n in folder.names if re.search(rf"_{mask}_R[12]\.tif$", n, re.IGNORECASE)]
+        grids = {name: grid_of(folder.raster(name)) for name in names}
+        fit = [n for n in names if grids[n].transform.a >= grid.transform.a]
+        if not fit:
+            raise InputError(f"{folder.path}: expected a mask *_{mask}_R2.tif, found none")
+        best = min(fit, key=lambda name: grids[name].transform.a)
+        at = folder.raster(best)
+        layers.append(Layer(at, ratio=ratio(grids[best], grid, at)))
+    return da.map_blocks(
+        _scene_class, cube(layers, grid, chunk), drop_axis=0, dtype=np.float32,
+        meta=np.empty((0, 0), np.float32),
+    )  # fmt: skip
+
+
+def _scene_class(masks: np.ndarray) -> np.ndarray:
+    cloud, ground, edge = np.nan_to_num(masks).astype(np.int32)
+    out = np.full(cloud.shape, VEGETATION, np.float32)
+    out[(ground & WET) > 0] = WATER
+    out[(ground & SNOWY) > 0] = SNOW
+    out[((ground & SHADED) > 0) | ((cloud & SHADOWS) > 0)] = SHADOW
+    out[(cloud & CLOUDS) > 0] = CLOUD
+    out[edge > 0] = NOTHING
+    return out
+
+
+def _nodes(about: Metadata, names: list[str]) -> Nodes:
+    sun = next(about.all("Sun_Angles_Grids"), None)
+    if sun is None:
+        raise InputError(f"{about.source}: expected Sun_Angles_Grids, found none")
+    view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for band in about.all("Band_Viewing_Incidence_Angles_Grids_List"):
+        if band_id(band.attributes.get("band_id", "")) not in names:
+            continue
+        for part in band.all("Viewing_Incidence_Angles_Grids"):
+            number = part.attributes.get("detector_id", "")
+            detector = int(as_number(number, "detector_id", about.source))
+            view.setdefault(detector, []).append(two_grids(part))
+    step = (sun.number("Zenith/ROW_STEP"), sun.number("Zenith/COL_STEP"))
+    return nodes(two_grids(sun), view, step)

@@ -1,0 +1,320 @@
+"""Bands that lie in files of their own, of one or several pixel sizes, as one lazy cube.
+
+A file's pixel side is a whole multiple or a whole part of the grid's and both share a corner, as
+in every product known here. Finer pixels are averaged over those that are there, coarser ones
+are repeated, so that no centre moves. Each worker keeps the files open that it used last.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, floor, isclose
+from typing import Any, NamedTuple, Protocol
+
+import dask.array as da
+import numpy as np
+import rasterio
+import xarray as xr
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioIOError
+
+from physvae.errors import InputError
+
+DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
+"""The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""
+OPEN_FILES = 32
+TILE = 640
+"""Side of a block [pixel]: that of the JPEG 2000 tiles of Sentinel-2's 20 m bands."""
+Span = tuple[int, int]
+_kept = threading.local()
+
+
+class Grid(NamedTuple):
+    """Where the pixels of an image lie."""
+
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+    def at(self, pixel: float) -> "Grid":
+        """The grid over the same area with another pixel side."""
+        factor = self.transform.a / pixel
+        shape = round(self.height * factor), round(self.width * factor)
+        return Grid(self.crs, self.transform @ Affine.scale(1 / factor), *shape)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One band of one raster file, and how its numbers become a quantity.
+
+    Attributes
+    ----------
+    path : str
+        As GDAL opens it.
+    index : int
+        Band of the file, from 1.
+    driver : str
+        One of `DRIVERS`.
+    scale, offset : float
+        quantity = number · scale + offset.
+    missing : tuple of float
+        Numbers that mean no data or saturated, taken out first.
+    ratio : float
+        The file's pixel side over the grid's: 0.5 is averaged 2 × 2, 3 is repeated 3 × 3.
+    """
+
+    path: str
+    index: int = 1
+    driver: str = "GTiff"
+    scale: float = 1.0
+    offset: float = 0.0
+    missing: tuple[float, ...] = ()
+    ratio: float = 1.0
+
+    def stored(self, place: tuple[Span, Span]) -> np.ndarray:
+        """Return the numbers of the file [y, x] between two rows and two columns."""
+        try:
+            return _file(self).read(self.index, window=place)
+        except RasterioIOError as error:
+            _forget(self)
+            raise InputError(f"{self.path}: a block cannot be read, {error}") from error
+
+
+class Readable(Protocol):
+    """What `cube` and `window` ask of a layer, wherever its numbers lie."""
+
+    @property
+    def scale(self) -> float:
+        """quantity = number · scale + offset."""
+        ...
+
+    @property
+    def offset(self) -> float:
+        """quantity = number · scale + offset."""
+        ...
+
+    @property
+    def missing(self) -> tuple[float, ...]:
+        """Numbers that mean no data."""
+        ...
+
+    @property
+    def ratio(self) -> float:
+        """The pixel side of the file over that of the grid."""
+        ...
+
+    def stored(self, place: tuple[Span, Span]) -> np.ndarray:
+        """Return the numbers [y, x] between two rows and two columns."""
+        ...
+
+
+@contextmanager
+def opened(path: str, driver: str) -> Iterator[Any]:
+    """Open a raster file with one driver alone, its neighbours unseen; errors name the file.
+
+    Raises
+    ------
+    InputError
+        Not there, of another format, or damaged.
+    """
+    if driver not in DRIVERS:
+        raise InputError(f"{path}: expected one of {', '.join(DRIVERS)}, found {driver}")
+    try:
+        with (
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN=_readdir(driver), GDAL_PAM_ENABLED="NO"),
+            rasterio.open(path, driver=driver) as source,
+        ):
+            yield source
+    except RasterioIOError as error:
+        raise InputError(f"{path}: expected a readable {driver} file, found: {error}") from error
+
+
+def grid_of(path: str, driver: str = "GTiff", crs: CRS | None = None) -> Grid:
+    """Return where the pixels of a file lie; `crs` stands in where the file has none.
+
+    Raises
+    ------
+    InputError
+        No coordinate reference system, another than `crs`, or a grid that is turned.
+    """
+    with opened(path, driver) as source:
+        found = source.crs or crs
+        if found is None:
+            raise InputError(f"{path}: expected a coordinate reference system, found none")
+        if crs is not None and source.crs and not _same(source.crs, crs):
+            raise InputError(f"{path}: expected {name_of(crs)}, found {name_of(source.crs)}")
+        if source.transform.b or source.transform.d:
+            raise InputError(f"{path}: expected a grid along the axes, found a turned one")
+        return Grid(found, source.transform, source.height, source.width)
+
+
+def crs_of(text: str, source: str) -> CRS:
+    """Return the coordinate reference system that a text such as EPSG:32632 names."""
+    try:
+        return CRS.from_user_input(text)
+    except CRSError:
+        raise InputError(
+            f"{source}: expected a coordinate reference system, found {text!r}"
+        ) from None
+
+
+def name_of(crs: CRS) -> str:
+    """Return a short name of a coordinate reference system."""
+    return f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else crs.to_string()[:60]
+
+
+def ratio(file: Grid, grid: Grid, path: str) -> float:
+    """Return the pixel side of a file over that of the grid.
+
+    Raises
+    ------
+    InputError
+        No whole number either way, another corner, another size or another reference system.
+    """
+    factor = file.transform.a / grid.transform.a
+    whole = factor if factor >= 1 else 1 / factor
+    slack = 0.01 * grid.transform.a
+    corner = all(
+        isclose(a, b, abs_tol=slack)
+        for a, b in zip(file.transform[2:6:3], grid.transform[2:6:3], strict=True)
+    )
+    covers = (
+        abs(file.height * factor - grid.height) < max(factor, 1)
+        and abs(file.width * factor - grid.width) < max(factor, 1)
+    )  # fmt: skip
+    if not (isclose(whole, round(whole), rel_tol=1e-6) and corner and covers):
+        raise InputError(
+            f"{path}: expected pixels that share the corner and size of"
+            f" {grid.width} x {grid.height} pixels of {grid.transform.a:g} m, found"
+            f" {file.width} x {file.height} of {file.transform.a:g} m elsewhere"
+        )
+    if not _same(file.crs, grid.crs):
+        raise InputError(f"{path}: expected {name_of(grid.crs)}, found {name_of(file.crs)}")
+    return factor
+
+
+def cube(layers: Sequence[Readable], grid: Grid, chunk: int) -> da.Array:
+    """Return the layers as one lazy float32 array [layer, y, x], NaN where missing."""
+    return da.map_blocks(
+        _block,
+        layers=tuple(layers),
+        chunks=((len(layers),), cuts(grid.height, chunk), cuts(grid.width, chunk)),
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), np.float32),
+    )
+
+
+def cuts(length: int, chunk: int) -> tuple[int, ...]:
+    """Return the lengths of the blocks along an axis.
+
+    >>> cuts(10, 4)
+    (4, 4, 2)
+    """
+    whole, rest = divmod(length, chunk)
+    return (chunk,) * whole + ((rest,) if rest else ())
+
+
+def placed(grid: Grid) -> dict[str, np.ndarray]:
+    """Return the centres of the pixels along y and x."""
+    t = grid.transform
+    x = t.c + t.a * (np.arange(grid.width) + 0.5)
+    y = t.f + t.e * (np.arange(grid.height) + 0.5)
+    return {"y": y, "x": x}
+
+
+def georeferenced(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """Write the grid into a dataset the CF way."""
+    import rioxarray  # noqa: F401 registers the accessor `rio`
+
+    named = dataset.assign_coords(placed(grid))
+    written = named.rio.write_crs(grid.crs).rio.write_transform(grid.transform)
+    return written.rio.write_coordinate_system()
+
+
+def _block(*, layers: tuple[Readable, ...], block_info: Any = None) -> np.ndarray:
+    _, rows, columns = block_info[None]["array-location"]
+    out = [window(layer, rows, columns) for layer in layers]
+    return np.stack(out).astype(np.float32)
+
+
+def window(layer: Readable, rows: Span, columns: Span) -> np.ndarray:
+    """Read one layer over a window of the grid [y, x], NaN where it has no data."""
+    place = (_outer(rows, layer.ratio), _outer(columns, layer.ratio))
+    stored = layer.stored(place)
+    value = stored.astype(np.float32)
+    value[np.isin(stored, layer.missing)] = np.nan
+    if (layer.scale, layer.offset) != (1.0, 0.0):
+        value = (value * np.float64(layer.scale) + layer.offset).astype(np.float32)
+    size = (rows[1] - rows[0], columns[1] - columns[0])
+    if layer.ratio < 1:
+        return _averaged(value, round(1 / layer.ratio), size)
+    if layer.ratio > 1:
+        return _repeated(value, round(layer.ratio), rows[0], columns[0], size)
+    return value
+
+
+def _outer(span: Span, factor: float) -> Span:
+    """Return the pixels of a file that touch a span of the grid."""
+    return floor(span[0] / factor + 1e-9), ceil(span[1] / factor - 1e-9)
+
+
+def _averaged(value: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    """Average squares of pixels, those without data left out."""
+    full = np.full((size[0] * side, size[1] * side), np.nan, np.float32)
+    full[: value.shape[0], : value.shape[1]] = value
+    squares = full.reshape(size[0], side, size[1], side)
+    there = np.isfinite(squares)
+    count = there.sum((1, 3))
+    total = np.where(there, squares, 0.0).sum((1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def _repeated(
+    value: np.ndarray, side: int, top: int, left: int, size: tuple[int, int]
+) -> np.ndarray:
+    large = value.repeat(side, 0).repeat(side, 1)
+    first = top % side, left % side
+    full = np.full(size, np.nan, np.float32)
+    part = large[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+    full[: part.shape[0], : part.shape[1]] = part
+    return full
+
+
+def _file(layer: Layer) -> Any:
+    """Return the open file of a layer, kept by this thread; the one used longest ago is closed."""
+    files = _kept.__dict__.setdefault("files", OrderedDict())
+    if layer.path not in files:
+        with rasterio.Env(
+            GDAL_DISABLE_READDIR_ON_OPEN=_readdir(layer.driver), GDAL_PAM_ENABLED="NO"
+        ):
+            files[layer.path] = rasterio.open(layer.path, driver=layer.driver)
+        if len(files) > OPEN_FILES:
+            files.popitem(last=False)[1].close()
+    files.move_to_end(layer.path)
+    return files[layer.path]
+
+
+def _forget(layer: Layer) -> None:
+    files = _kept.__dict__.get("files", {})
+    if layer.path in files:
+        files.pop(layer.path).close()
+
+
+def close_files() -> None:
+    """Close what this thread keeps open."""
+    files = _kept.__dict__.get("files", {})
+    while files:
+        files.popitem()[1].close()
+
+
+def _readdir(driver: str) -> str:
+    """Let only ENVI look for the file beside it that holds its header."""
+    return "FALSE" if driver == "ENVI" else "EMPTY_DIR"
+
+
+def _same(one: CRS, other: CRS) -> bool:
+    return one == other or (one.to_epsg() is not None and one.to_epsg() == other.to_epsg())

@@ -1,0 +1,151 @@
+"""The canonical Dataset that every image reader returns, and the guard in front of it.
+
+reflectance(band, y, x)   0-1, NaN where missing, `band` ids such as B2
+sun_zenith_deg, view_zenith_deg, relative_azimuth_deg   scalars or (y, x) [degree]
+scene_class(y, x)         codes of Sentinel-2's scene classification, where there are any
+input_quality(y, x)       bits that the reader sets, where there are any
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from inversion.geometry import COLUMNS
+from inversion.kernel import scene_mask
+from inversion.naming import listing
+from inversion.radiometry import Radiometry, check_reflectance
+from inversion.readers.declaration import Declaration
+from inversion.readers.rasters import Grid, Readable, cube, georeferenced
+from physvae.errors import InputError, UsageError
+
+LOG = logging.getLogger(__name__)
+VEGETATION, SOIL, CLOUD, SHADOW, SNOW, WATER, UNKNOWN, NOTHING = 4, 5, 9, 3, 11, 6, 7, 0
+"""Codes of Sentinel-2's scene classification, into which other products' masks are told."""
+SAMPLE_SIDE, SAMPLE_WINDOWS = 256, 4
+"""The guard looks at 4 x 4 windows of 256 x 256 pixels at most."""
+
+
+def scene(
+    bands: Mapping[str, Readable],
+    grid: Grid,
+    *,
+    chunk: int,
+    radiometry: Sequence[Radiometry],
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Lay bands over a grid.
+
+    Parameters
+    ----------
+    bands
+        A layer for every band id.
+    chunk
+        Largest side of the blocks [pixel].
+    radiometry
+        How stored numbers became reflectance, a record for each different step.
+    attributes
+        What the product says of itself: sensor, platform, product, baseline.
+    """
+    values = cube(list(bands.values()), grid, chunk)
+    dataset = xr.Dataset(
+        {"reflectance": (("band", "y", "x"), values, {"units": "1"})},
+        coords={"band": list(bands)},
+        attrs={"radiometry": [asdict(step) for step in radiometry], **attributes},
+    )
+    return georeferenced(dataset, grid)
+
+
+def add_angles(dataset: xr.Dataset, angles: Mapping[str, Any], declared: Declaration) -> None:
+    """Add angles by their column names; what the user declares stands in for what is missing."""
+    for name in COLUMNS.values():
+        value = angles.get(name)
+        given = declared.angles[name]
+        if isinstance(value, da.Array):
+            dataset[name] = (("y", "x"), value, {"units": "degree"})
+        elif value is not None and np.isfinite(value):
+            dataset[name] = ((), np.float32(value), {"units": "degree"})
+        elif given is not None:
+            dataset[name] = ((), np.float32(given), {"units": "degree"})
+
+
+def wanted_bands(found: Sequence[str], wanted: Sequence[str], source: str) -> list[str]:
+    """Return the wanted bands that are there; note those that are not; refuse none.
+
+    Raises
+    ------
+    InputError
+        None of the wanted bands is there.
+    """
+    there = [band for band in wanted if band in found]
+    absent = [band for band in wanted if band not in found]
+    if not there:
+        raise InputError(f"{source}: expected bands {listing(wanted)}, found {listing(found)}")
+    if absent:
+        LOG.warning("%s: no band %s; estimated from the rest", source, listing(absent))
+    return there
+
+
+def no_declared_bands(declared: Declaration, source: str) -> None:
+    """Refuse options that a product answers itself."""
+    given = {
+        "--bands": declared.bands,
+        "--scale": declared.scale,
+        "--offset": declared.offset,
+        "--nodata": declared.nodata,
+    }
+    said = [name for name, value in given.items() if value is not None]
+    if said:
+        raise UsageError(f"{listing(said)}: expected none, {source} has its own metadata")
+
+
+def check_sensor(found: str, wanted: str, source: str) -> None:
+    """Refuse a sensor whose bands are not the model's; note another unit of the same series.
+
+    Raises
+    ------
+    InputError
+        Bands of one name would be of another colour.
+    """
+    if not wanted or found == wanted:
+        return
+    if found.rsplit("-", 1)[0] != wanted.rsplit("-", 1)[0] or not found.startswith("sentinel-2"):
+        raise InputError(
+            f"{source}: expected an image of {wanted}, which the model is made for, found one of"
+            f" {found}; give --model"
+        )
+    LOG.warning("%s: an image of %s, estimated as %s", source, found, wanted)
+
+
+def guard(dataset: xr.Dataset, declared: Declaration, source: str) -> xr.Dataset:
+    """Refuse reflectance whose scale or offset cannot be right, by windows over the image."""
+    if not declared.check_radiometry:
+        return dataset
+    sample = _sample(dataset)
+    spectra = sample["reflectance"].transpose("y", "x", "band").to_numpy()
+    spectra = spectra.reshape(-1, spectra.shape[-1])
+    land = None
+    if "scene_class" in sample and declared.keep_classes:
+        land = ~scene_mask(sample["scene_class"].to_numpy(), declared.keep_classes).reshape(-1)
+    bands = [str(band) for band in dataset["band"].to_numpy()]
+    check_reflectance(spectra, bands, source=source, land=land)
+    return dataset
+
+
+def _sample(dataset: xr.Dataset) -> xr.Dataset:
+    rows = _spread(dataset.sizes["y"])
+    columns = _spread(dataset.sizes["x"])
+    wanted = [name for name in ("reflectance", "scene_class") if name in dataset]
+    return dataset[wanted].isel(y=rows, x=columns).load()
+
+
+def _spread(length: int) -> np.ndarray:
+    """Return the indices of windows spread evenly over an axis, or all where it is short."""
+    if length <= SAMPLE_SIDE * SAMPLE_WINDOWS:
+        return np.arange(length)
+    starts = np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS).astype(int)
+    return (starts[:, None] + np.arange(SAMPLE_SIDE)).ravel()

@@ -1,0 +1,230 @@
+"""Sentinel-2 L2A in ESA's SAFE format, as a folder or as a zip archive that stays closed.
+
+    ρ = (DN + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE,   DN 0 and 65535 taken out first
+
+Specification: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, issues 14 and 15
+(processing baselines 02.xx to 05.xx; the offset came with 04.00). The offset is read from the
+metadata, never guessed from a date or a baseline.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rasterio.crs import CRS
+
+from inversion.naming import band_id
+from inversion.radiometry import Radiometry
+from inversion.readers.angles import Nodes, Outlines, angles, nodes
+from inversion.readers.content import Product, product
+from inversion.readers.declaration import Declaration
+from inversion.readers.metadata import Metadata, as_number, read_xml
+from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.scene import (
+    add_angles,
+    check_sensor,
+    guard,
+    no_declared_bands,
+    scene,
+    wanted_bands,
+)
+from physvae.errors import InputError
+
+ORDER = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
+"""Bands by the number that the metadata give them."""
+MISSING = (0.0, 65535.0)
+JP2 = "JP2OpenJPEG"
+FOOTPRINT = "B8A"
+"""The band whose detector footprints stand for all; those of others differ by some 100 m."""
+_IMAGE = re.compile(r"_(B\d[\dA])_(\d\d)m\.jp2$", re.IGNORECASE)
+
+
+def read(
+    path: Path,
+    declaration: Declaration,
+    *,
+    bands: tuple[str, ...],
+    sensor: str = "",
+    chunk: int = 0,
+) -> xr.Dataset:
+    """Open a product lazily as the canonical Dataset.
+
+    Parameters
+    ----------
+    path
+        The SAFE folder, its zip archive, or its MTD_MSIL2A.xml.
+    declaration
+        What the user says; the product says all but the pixel side itself.
+    bands, sensor
+        What the model knows.
+    chunk
+        Largest side of the blocks [pixel]; 0 takes that of the tiles in the files.
+
+    Raises
+    ------
+    InputError
+        Not a Sentinel-2 L2A product, cut or contradictory, or reflectance that cannot be right.
+    """
+    safe = product(path.parent if path.suffix.lower() == ".xml" else path)
+    no_declared_bands(declaration, path.name)
+    general = read_xml(safe, safe.one("MTD_MSIL2A.xml"))
+    tile = read_xml(safe, safe.one("MTD_TL.xml"))
+    crs = crs_of(tile.need("Tile_Geocoding/HORIZONTAL_CS_CODE"), tile.source)
+    side = declaration.pixel or 20.0
+    files = _files(safe)
+    names = wanted_bands(list(files), bands, str(path))
+    steps = _radiometry(general)
+    check_sensor(_platform(general), sensor, str(path))
+    grid = _grid(safe, files, names, crs, side)
+    layers = {band: _layer(safe, files[band], side, grid, steps[band]) for band in names}
+    dataset = scene(
+        layers,
+        grid,
+        chunk=chunk or TILE,
+        radiometry=list(dict.fromkeys(steps[band] for band in names)),
+        attributes={
+            "product": general.get("PRODUCT_URI", "PRODUCT_URI_2A") or safe.path.name,
+            "baseline": general.need("PROCESSING_BASELINE"),
+            "sensor": _platform(general),
+            "acquired": general.get("PRODUCT_START_TIME") or "",
+        },
+    )
+    _add_classes(dataset, safe, grid, chunk or TILE)
+    _add_geometry(dataset, safe, tile, names, grid, declaration, chunk or TILE)
+    return guard(dataset, declaration, str(path))
+
+
+def _files(safe: Product) -> dict[str, dict[float, str]]:
+    """Find the image files: band, pixel side [m], name."""
+    files: dict[str, dict[float, str]] = {}
+    for name in safe.names:
+        match = _IMAGE.search(name)
+        band = band_id(match[1]) if match and "IMG_DATA" in name else None
+        if match and band:
+            files.setdefault(band, {})[float(match[2])] = name
+    if not files:
+        raise InputError(f"{safe.path}: expected bands *_B02_10m.jp2, found none")
+    return files
+
+
+def _radiometry(general: Metadata) -> dict[str, Radiometry]:
+    """Return the step from numbers to reflectance of every band, as the metadata say it."""
+    what = ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
+    divisor = general.number(*what)
+    if not 100 <= divisor <= 100_000:
+        raise InputError(f"{general.source}: expected {what[0]} near 10000, found {divisor:g}")
+    offsets = dict.fromkeys(ORDER, 0.0)
+    for entry in general.all("BOA_ADD_OFFSET"):
+        index = int(as_number(entry.attributes.get("band_id", ""), "band_id", entry.source))
+        if index < len(ORDER):
+            offsets[ORDER[index]] = as_number(entry.text, "BOA_ADD_OFFSET", entry.source)
+    return {
+        band: Radiometry(1 / divisor, offset / divisor, 0.0, "MTD_MSIL2A.xml")
+        for band, offset in offsets.items()
+    }
+
+
+def _platform(general: Metadata) -> str:
+    name = general.get("SPACECRAFT_NAME") or general.get("PRODUCT_URI") or ""
+    match = re.search(r"(?:Sentinel-|S)(2[A-D])", name)
+    if match is None:
+        raise InputError(f"{general.source}: expected SPACECRAFT_NAME, found {name or 'none'}")
+    return f"sentinel-{match[1].lower()}"
+
+
+def _grid(
+    safe: Product, files: dict, names: list[str], crs: CRS, side: float
+) -> Grid:  # fmt: skip
+    """Return the grid of the wanted pixel side, from a file that has it or another."""
+    found = next((files[b][side] for b in names if side in files[b]), None)
+    name = found or next(iter(files[names[0]].values()))
+    return grid_of(safe.raster(name), JP2, crs).at(side)
+
+
+def _layer(
+    safe: Product, sides: dict[float, str], side: float, grid: Grid, step: Radiometry
+) -> Layer:
+    """Choose the file of the wanted pixel side, else the finer one, else the finest there is."""
+    finer = [s for s in sides if s < side]
+    best = side if side in sides else max(finer) if finer else min(sides)
+    path = safe.raster(sides[best])
+    factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
+    return Layer(path, 1, JP2, step.scale, step.offset, MISSING, factor)
+
+
+def _add_classes(dataset: xr.Dataset, safe: Product, grid: Grid, chunk: int) -> None:
+    names = {float(n[-7:-5]): n for n in safe.names if re.search(r"_SCL_\d\dm\.jp2$", n)}
+    if not names:
+        raise InputError(f"{safe.path}: expected a scene classification *_SCL_20m.jp2, found none")
+    path = safe.raster(names[min(names)])
+    factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
+    if factor < 1:
+        raise InputError(f"{path}: expected pixels of at least {grid.transform.a:g} m")
+    classes = cube([Layer(path, driver=JP2, ratio=factor)], grid, chunk)[0]
+    dataset["scene_class"] = (("y", "x"), classes)
+
+
+def _add_geometry(
+    dataset: xr.Dataset, safe: Product, tile: Metadata, names: list[str], grid: Grid,
+    declared: Declaration, chunk: int,
+) -> None:  # fmt: skip
+    found = grids_of_angles(tile, names)
+    footprint = _footprint(safe, grid, found)
+    named, bits = angles(found, grid, chunk, footprint)
+    add_angles(dataset, named, declared)
+    dataset["input_quality"] = (("y", "x"), bits)
+
+
+def grids_of_angles(tile: Metadata, names: list[str]) -> Nodes:
+    """Read the grids of angles: those of the sun, and of every detector over the wanted bands."""
+    sun = next(tile.all("Sun_Angles_Grid"), None)
+    if sun is None:
+        raise InputError(f"{tile.source}: expected Sun_Angles_Grid, found none")
+    step = (sun.number("Zenith/ROW_STEP"), sun.number("Zenith/COL_STEP"))
+    view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for part in tile.all("Viewing_Incidence_Angles_Grids"):
+        index = int(as_number(part.attributes.get("bandId", ""), "bandId", tile.source))
+        detector = int(as_number(part.attributes.get("detectorId", ""), "detectorId", tile.source))
+        if index < len(ORDER) and ORDER[index] in names:
+            view.setdefault(detector, []).append(two_grids(part))
+    return nodes(two_grids(sun), view, step)
+
+
+def two_grids(part: Metadata) -> tuple[np.ndarray, np.ndarray]:
+    """Read zenith and azimuth [row, column] below a tag of XML, NaN where there are none."""
+    grids = []
+    for angle in ("Zenith", "Azimuth"):
+        rows = [row.text.split() for row in part.all(f"{angle}/Values_List/VALUES")]
+        if not rows or len({len(row) for row in rows}) != 1:
+            raise InputError(f"{part.source}: expected a full grid of {angle}, found a part of it")
+        values = [[as_number(text, angle, part.source) for text in row] for row in rows]
+        grids.append(np.array(values))
+    return grids[0], grids[1]
+
+
+def _footprint(safe: Product, grid: Grid, found: Nodes) -> Layer | Outlines | None:
+    """Find the mask of detectors: an image since baseline 04.00, polygons before."""
+    names = [n for n in safe.names if re.search(rf"MSK_DETFOO_?.*{FOOTPRINT}[^/]*$", n)]
+    images = [name for name in names if name.endswith(".jp2")]
+    if images:
+        path = safe.raster(images[0])
+        return Layer(path, driver=JP2, ratio=ratio(grid_of(path, JP2, grid.crs), grid, path))
+    polygons = [name for name in names if name.endswith(".gml")]
+    return _outlines(read_xml(safe, polygons[0])) if polygons and found.view else None
+
+
+def _outlines(mask: Metadata) -> Outlines | None:
+    """Read the polygons of the detectors; their number is part of an identifier."""
+    polygons = []
+    for feature in mask.all("MaskFeature"):
+        identifier = next((v for k, v in feature.attributes.items() if k.endswith("id")), "")
+        match = re.search(r"-B\w+-(\d+)-", identifier)
+        places = next(feature.all("posList"), None)
+        if match is None or places is None:
+            continue
+        numbers = [as_number(text, "posList", mask.source) for text in places.text.split()]
+        size = int(places.attributes.get("srsDimension", "3"))
+        corners = list(zip(numbers[::size], numbers[1::size], strict=True))
+        polygons.append((tuple(corners), int(match[1])))
+    return Outlines(tuple(polygons)) if polygons else None

@@ -1,0 +1,104 @@
+"""Inputs made to do harm are refused in one sentence, quickly, before anything is opened."""
+
+import os
+import zipfile
+
+import products
+import pytest
+
+from inversion.readers import detect
+from inversion.readers.content import product
+from inversion.readers.geotiff import read
+from inversion.readers.metadata import read_xml
+from inversion.readers.rasters import opened
+from physvae.errors import InputError
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa">
+<!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>
+<Level-2A_User_Product>&c;</Level-2A_User_Product>"""
+OUTSIDE = """<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+<Level-2A_User_Product>&x;</Level-2A_User_Product>"""
+
+
+@pytest.mark.parametrize("text", [BOMB, OUTSIDE], ids=["bomb", "outside"])
+def test_s3_entities_are_refused(tmp_path, text):
+    (tmp_path / "MTD_MSIL2A.xml").write_text(text)
+    with pytest.raises(InputError, match=r"MTD_MSIL2A\.xml: expected plain XML, found: entities"):
+        read_xml(product(tmp_path), "MTD_MSIL2A.xml")
+
+
+def archive(path, name, content=b"x", mode=0o100644):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = mode << 16
+        member.compress_type = zipfile.ZIP_DEFLATED
+        file.writestr(member, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "said"),
+    [
+        ("a/MTD_MSIL2A.xml", b"\0" * (32 << 20), 0o100644, "that expands"),
+        ("../MTD_MSIL2A.xml", b"x", 0o100644, "expected files of its own"),
+        ("/etc/MTD_MSIL2A.xml", b"x", 0o100644, "expected files of its own"),
+        ("a\\..\\..\\b", b"x", 0o100644, "expected files of its own"),
+        ("a}/b", b"x", 0o100644, "expected files of its own"),
+        ("link", b"/etc/passwd", 0o120777, "found the link"),
+    ],
+)
+def test_s4_bombs_and_ways_out_of_an_archive_are_refused(tmp_path, name, content, mode, said):
+    path = archive(tmp_path / "product.zip", name, content, mode)
+    with pytest.raises(InputError, match=said):
+        detect(path)
+
+
+def test_s4_a_link_out_of_a_folder_is_refused(tmp_path):
+    folder = tmp_path / "a.SAFE"
+    folder.mkdir()
+    os.symlink("/etc/passwd", folder / "MTD_MSIL2A.xml")
+    with pytest.raises(InputError, match="found the link"):
+        detect(folder)
+
+
+def test_s4_a_damaged_archive_is_refused(tmp_path):
+    path = products.zipped(products.safe(tmp_path))
+    path.write_bytes(path.read_bytes()[:-4000])
+    with pytest.raises(InputError, match="expected a readable zip archive"):
+        detect(path)
+
+
+@pytest.mark.parametrize("target", ["/vsicurl/http://127.0.0.1:9/a.tif", "/etc/passwd"])
+def test_s5_a_vrt_is_refused_under_any_name(tmp_path, target):
+    vrt = (
+        '<VRTDataset rasterXSize="1" rasterYSize="1"><VRTRasterBand dataType="Byte" band="1">'
+        f"<SimpleSource><SourceFilename>{target}</SourceFilename></SimpleSource>"
+        "</VRTRasterBand></VRTDataset>"
+    )
+    path = tmp_path / "image.tif"
+    path.write_text(vrt)
+    with pytest.raises(InputError, match="found a VRT"):
+        detect(path)
+    for driver in ("GTiff", "JP2OpenJPEG"):
+        with pytest.raises(InputError, match="expected a readable"), opened(str(path), driver):
+            pass
+    with pytest.raises(InputError, match="expected one of GTiff"), opened(str(path), "VRT"):
+        pass
+    with pytest.raises(InputError, match="expected a GeoTIFF"):
+        read(path, None, bands=())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("MTD_MSIL1C.xml", "level 1C"),
+        ("xl/workbook.xml", "spreadsheet"),
+        ("S2_FRE_R1.DBL.TIF", "MAJA's own format"),
+        ("readme.md", "a folder with readme.md"),
+    ],
+)
+def test_other_folders_are_told_for_what_they_are(tmp_path, name, said):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match=f"expected a table .*found .*{said}"):
+        detect(tmp_path)
