@@ -230,15 +230,11 @@ def _with_progress(trainer):
 
     columns = (
         TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
-        TextColumn("simulation {task.fields[simulation]:.2f} spectra {task.fields[spectra]:.2f}"),
+        TextColumn("loss {task.fields[loss]:.3f}"),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         total = trainer.config.optimiser.steps
-        bar = progress.add_task(
-            "", total=total, completed=trainer.step, simulation=0.0, spectra=0.0
-        )
+        bar = progress.add_task("", total=total, completed=trainer.step, loss=float("nan"))
         return trainer.run(
-            lambda step, losses: progress.update(
-                bar, completed=step, simulation=losses["simulation"], spectra=losses["spectra"]
-            )
+            lambda step, losses: progress.update(bar, completed=step, loss=losses["loss"])
         )

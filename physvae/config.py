@@ -1,33 +1,37 @@
 """What a training file may say, and what it means; a wrong key is named.
 
-The file is TOML. `physvae/presets/sentinel-2.toml` is the shipped model's and holds every section.
+The file is TOML. `physvae/presets/sentinel-2.toml` is the shipped model's.
 """
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from physvae.errors import InputError
-from physvae.priors import Marginal
+from physvae.marginals import Marginal
+from physvae.plans import (
+    Correction,
+    Decoder,
+    EncoderPlan,
+    GaussianPlan,
+    Likelihood,
+    MLPPlan,
+    Noise,
+    Physics,
+    Positive,
+    PosteriorPlan,
+    Regularisers,
+    Residual,
+    Section,
+    Share,
+    SoilPlan,
+    Weight,
+)
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
 Range = tuple[float, float]
-
-
-class Section(BaseModel):
-    """A table of the file; a key it does not know is refused, and it cannot be changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Soil(Section):
-    """Soil library: CSV files (first column wavelength), and principal components kept."""
-
-    files: tuple[str, ...]
-    components: Annotated[int, Field(ge=1, le=10)] = 4
+CHOICES = ("encoder", "posterior", "soil")  # tables whose `kind` decides which keys they have
 
 
 class Angles(Section):
@@ -38,81 +42,77 @@ class Angles(Section):
     psi: Range = (0.0, 180.0)
 
 
+class Correlation(Section):
+    """Correlation of the normal scores of two variables."""
+
+    between: tuple[str, str]
+    value: Annotated[float, Field(gt=-1.0, lt=1.0)]
+
+
 class Missing(Section):
     """How often an input is hidden in training.
 
-    `band`, or `often` by band id, and `view`, `sun` for the angles; in a share `subset` of the
-    observations any subset of all inputs is left, from all to none.
+    `band`, or `often` by band id, `view` and `sun` for the angles, `date` for all of a date of a
+    series; in a share `subset` of the observations any subset of all inputs is left, from all to
+    none.
     """
 
     band: Share = 0.03
-    often: dict[str, Share] = {}
+    often: dict[str, Share] = Field(default_factory=dict)
     view: Share = 0.15
     sun: Share = 0.03
+    date: Share = 0.3
     subset: Share = 0.1
 
 
-class Noise(Section):
-    """Errors of the observation, reflectance [-] or relative; see `physvae.likelihoods`."""
-
-    floor: Positive = 0.003
-    relative: Positive = 0.02
-    common: Positive = 0.05
-    discrepancy: Positive = 0.003
-    discrepancy_max: Positive = 0.03
-
-
-class Encoder(Section):
-    """Kind and size of the encoder's network, and Gaussians in the posterior mixture."""
-
-    kind: Literal["mlp"] = "mlp"
-    width: Annotated[int, Field(ge=8, le=2048)] = 128
-    depth: Annotated[int, Field(ge=1, le=12)] = 3
-    components: Annotated[int, Field(ge=1, le=8)] = 1
-
-
-class Residual(Section):
-    """Size of the residual decoder: latents, columns of the basis, hidden width."""
-
-    latents: Annotated[int, Field(ge=1, le=32)] = 4
-    rank: Annotated[int, Field(ge=1, le=10)] = 4
-    width: Annotated[int, Field(ge=4, le=512)] = 32
-
-
 class Spectra(Section):
-    """One table of real, unlabelled spectra."""
+    """One source of real, unlabelled spectra: a CSV or Parquet table, or a Zarr store of patches.
+
+    Columns: the bands, the angles, `group` for what is held out together (with `date` [ISO date
+    or day], also what makes a series).
+    """
 
     file: str
     sun_zenith: str = "sun_zenith_deg"
     group: str | None = None
+    date: str | None = None
 
 
 class Loss(Section):
-    """Weights of the terms; see `physvae.training`."""
+    """How real spectra train; the weights of all else are in `Regularisers`.
 
-    reconstruction: Literal["elbo", "mcrl"] = "elbo"
+    `real` weighs all terms of real spectra against those of simulations; `draws` is K.
+    """
+
+    reconstruction: Literal["elbo", "mcrl", "importance"] = "elbo"
     wake_sleep: bool = True
     draws: Annotated[int, Field(ge=1, le=100)] = 2
-    real: Annotated[float, Field(ge=0.0)] = 0.05
-    beta: Annotated[float, Field(ge=0.0)] = 1.0
-    least_action: Annotated[float, Field(ge=0.0)] = 1.0
-    unmixing: Annotated[float, Field(ge=0.0)] = 1.0
-    orthogonality: Annotated[float, Field(ge=0.0)] = 1.0
+    real: Weight = 0.05
     warm_up: Share = 0.3
 
 
 class Optimiser(Section):
     """Steps of training, and simulations and real spectra in each; `checkpoint` is in steps.
 
-    `averaging` is the share of the running average of the weights that each step keeps.
+    `averaging` is the share of the running average of the weights that each step keeps. Training
+    stops early after `patience` checkpoints without a better loss of `validation` simulations.
     """
 
     steps: Annotated[int, Field(ge=1)] = 10_000
-    simulations: Annotated[int, Field(ge=2)] = 512
+    simulations: Annotated[int, Field(ge=1)] = 512
     spectra: Annotated[int, Field(ge=1)] = 128
     learning_rate: Positive = 2e-3
     averaging: Share = 0.999
     checkpoint: Annotated[int, Field(ge=1)] = 1000
+    patience: Annotated[int, Field(ge=1)] | None = None
+    validation: Annotated[int, Field(ge=1)] = 1024
+
+
+class Calibration(Section):
+    """After training: `spread` finds one factor a trait on simulations, `widen` multiplies it."""
+
+    spread: bool = True
+    widen: dict[str, Positive] = Field(default_factory=dict)
 
 
 class Products(Section):
@@ -137,20 +137,66 @@ class Config(Section):
     bands: tuple[str, ...]
     seed: int = 0
     notes: str = ""
-    crowns: bool = True
     tolerance: Positive = 1e-4
-    soil: Soil
+    physics: Physics = Physics()
+    soil: SoilPlan
     prior: dict[str, Marginal]
+    correlation: tuple[Correlation, ...] = ()
     angles: Angles = Angles()
     missing: Missing = Missing()
     noise: Noise = Noise()
-    encoder: Encoder = Encoder()
+    likelihood: Likelihood = Likelihood()
+    encoder: EncoderPlan = MLPPlan()
+    posterior: PosteriorPlan = GaussianPlan()
+    decoder: Decoder = Decoder()
     residual: Residual = Residual()
+    correction: Correction = Correction()
     spectra: tuple[Spectra, ...] = ()
     loss: Loss = Loss()
+    regularisers: Regularisers = Regularisers()
     optimiser: Optimiser = Optimiser()
+    calibration: Calibration = Calibration()
     products: Products = Products()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_format(cls, raw: Any) -> Any:
+        """Keys of the first models' files, where they are now."""
+        if not isinstance(raw, dict):
+            return raw
+        for (section, key), (new, name) in MOVED.items():
+            table = raw if section is None else raw.get(section)
+            if isinstance(table, dict) and key in table:
+                rest = {k: v for k, v in table.items() if k != key}
+                raw = rest if section is None else raw | {section: rest}
+                raw = raw | {new: {name: table[key], **raw.get(new, {})}}
+        return raw
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        known = set(self.prior)
+        for entry in self.correlation:
+            if strange := set(entry.between) - known:
+                raise ValueError(f"correlation: expected variables of the prior, got {strange}")
+        if strange := set(self.regularisers.beta_of) - known:
+            raise ValueError(f"regularisers.beta_of: expected variables, got {strange}")
+        if self.regularisers.beta_of and self.posterior.kind == "flow":
+            raise ValueError("regularisers.beta_of: expected a posterior other than a flow")
+        for entry in self.regularisers.attributes:
+            if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
+                raise ValueError("regularisers.attributes: expected a latent and bands of model")
+        return self
+
+
+MOVED: dict[tuple[str | None, str], tuple[str, str]] = {
+    (None, "crowns"): ("physics", "crowns"),
+    ("encoder", "components"): ("posterior", "components"),
+    ("loss", "beta"): ("regularisers", "beta"),
+    ("loss", "least_action"): ("regularisers", "least_action"),
+    ("loss", "unmixing"): ("regularisers", "unmixing"),
+    ("loss", "orthogonality"): ("regularisers", "orthogonality"),
+}
 
 
 def read_config(path: Path) -> Config:
@@ -176,5 +222,13 @@ def parse_config(raw: dict, source: str) -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{source}: {key}: {first['msg']}, got {first['input']!r}") from None
+        place = list(first["loc"])
+        if place and place[0] in CHOICES and first["type"].startswith("union_tag"):
+            place.append("kind")
+            first["input"] = first["input"].get("kind")
+        elif len(place) > 2 and place[0] in CHOICES:
+            del place[1]  # which kind it is
+        key = ".".join(str(part) for part in place)
+        named = f"{source}: {key}: " if key else f"{source}: "
+        found = f", got {first['input']!r}" if key else ""
+        raise InputError(f"{named}{first['msg']}{found}") from None

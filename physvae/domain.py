@@ -38,8 +38,9 @@ class Domain(nn.Module):
         self.limit.fill_(1.0)
         self.limit.copy_(torch.quantile(self(reflectance[:100_000]), share))
 
-    def forward(self, reflectance: Float[Tensor, "n band"]) -> Float[Tensor, " n"]:
+    def forward(self, reflectance: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch"]:
         """Distance over the limit [-]; bands that are NaN are left out, 0 where all are."""
+        batch, reflectance = reflectance.shape[:-1], reflectance.reshape(-1, len(self.mean))
         seen = reflectance.isfinite()
         gap = log_reflectance(torch.nan_to_num(reflectance)) - self.mean
         patterns, which = torch.unique(seen, dim=0, return_inverse=True)
@@ -51,4 +52,4 @@ class Domain(nn.Module):
             part = gap[rows][:, pattern]
             inverse = torch.linalg.inv(self.covariance[pattern][:, pattern])
             distance[rows] = ((part @ inverse) * part).mean(-1)
-        return distance / self.limit
+        return (distance / self.limit).reshape(batch)

@@ -6,6 +6,7 @@ from torch import Tensor
 from physvae.config import Angles, Missing
 from physvae.products import LEARNED, traits_of
 from physvae.simulation import hide, simulate
+from physvae.soils import SoilMixtures
 from physvae.vae import PhysVAE
 
 BLOCK = 500  # observations at a time
@@ -13,8 +14,9 @@ BLOCK = 500  # observations at a time
 
 @torch.no_grad()
 def interval_coverage(
-    model: PhysVAE, *, ranges: Angles, missing: Missing, n: int, seed: int, level: float = 0.9
-) -> dict[str, float]:
+    model: PhysVAE, *, ranges: Angles, missing: Missing, n: int, seed: int, level: float = 0.9,
+    soils: SoilMixtures | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Share of simulated truths inside the central interval, by trait.
 
     Parameters
@@ -25,6 +27,8 @@ def interval_coverage(
         Simulations, and the seed that keeps them apart from those of training.
     level : float
         Nominal coverage.
+    soils : SoilMixtures, optional
+        As in training.
 
     Returns
     -------
@@ -36,11 +40,11 @@ def interval_coverage(
     names, tail = tuple(model.traits), (1 - level) / 2
     inside = torch.zeros(len(names), dtype=torch.float64)
     for _ in range(n // BLOCK):
-        drawn = simulate(model, BLOCK, ranges, generator)
-        seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator)
+        drawn = simulate(model, max(1, BLOCK // model.pixels), ranges, generator, soils)
+        seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator, model.layout)
         truth = true_traits(model, drawn.scores, drawn.angles, names)
-        posterior = model.posterior(*seen)
-        draws = model.draw_traits(posterior, drawn.angles[:, 0], names)
+        posterior = model.posterior(*seen, drawn.days)
+        draws = model.draw_traits(posterior, drawn.angles[..., 0], names)
         for i, name in enumerate(names):
             low, high = (model.quantile(posterior, draws, name, p) for p in (tail, 1 - tail))
             inside[i] += ((truth[name] >= low) & (truth[name] <= high)).double().mean()
@@ -48,20 +52,26 @@ def interval_coverage(
 
 
 @torch.no_grad()
-def reconstruction_error(model: PhysVAE, reflectance: Tensor, angles: Tensor) -> dict[str, float]:
+def reconstruction_error(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+) -> dict[str, float]:
     """Mean squared error of both decodings, each band in units of its own variance.
 
     Parameters
     ----------
-    reflectance : Tensor [n, band]
-        Without gaps.
-    angles : Tensor [n, 3]
+    reflectance : Tensor [n, ..., band]
+        Spectra with a gap are left out of the figures.
+    angles : Tensor [n, ..., 3]
         Degree, NaN where missing.
+    days : Tensor [n, date], optional
+        Of series.
     """
-    decoded = model.reconstruct(reflectance, angles)
-    variance = reflectance.var(0)
+    decoded = model.reconstruct(reflectance, angles, days)
+    whole = reflectance.isfinite().all(-1)
+    truth = reflectance[whole]
+    variance = truth.var(0)
     return {
-        name: float(((part - reflectance).square() / variance).mean())
+        name: float(((part[whole] - truth).square() / variance).mean())
         for name, part in decoded._asdict().items()
     }
 
@@ -69,17 +79,18 @@ def reconstruction_error(model: PhysVAE, reflectance: Tensor, angles: Tensor) ->
 @torch.no_grad()
 def product_error(model: PhysVAE, *, ranges: Angles, n: int, seed: int) -> dict[str, float]:
     """Root mean square error of the fapar and fcover network against the exact physics."""
-    drawn = simulate(model, n, ranges, torch.Generator().manual_seed(seed))
+    count = max(1, n // model.pixels)
+    drawn = simulate(model, count, ranges, torch.Generator().manual_seed(seed))
     exact = model.physical.products(drawn.theta, drawn.angles)
-    learned = model.products(drawn.scores, drawn.theta[:, 0], drawn.angles[:, 0])
-    error = (learned - exact).square().mean(0).sqrt().tolist()
+    learned = model.products(drawn.scores, drawn.theta[..., 0], drawn.angles[..., 0])
+    error = (learned - exact).square().flatten(0, -2).mean(0).sqrt().tolist()
     return dict(zip(LEARNED, error, strict=True))
 
 
 def true_traits(
     model: PhysVAE, scores: Tensor, angles: Tensor, names: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """Traits [n] by name of known scores [n, parameter], products from the exact physics."""
+    """Traits [...] by name of known scores [..., parameter], products from the exact physics."""
     exact = model.physical.products(model.prior(scores), angles)
-    truth = traits_of(scores, angles[:, 0], names, model.prior, model.products)
+    truth = traits_of(scores, angles[..., 0], names, model.prior, model.products)
     return truth | dict(zip(LEARNED, exact.unbind(-1), strict=True))

@@ -17,9 +17,12 @@ from physvae.evaluation import (
     true_traits,
 )
 from physvae.files import write_atomically
+from physvae.plans import LibrarySoil
+from physvae.real_spectra import read_spectra
 from physvae.simulation import hide, simulate
+from physvae.soils import SoilMixtures
 from physvae.store import save_model
-from physvae.training import read_spectra
+from physvae.training import soils_of
 from physvae.vae import NORMAL, PhysVAE
 
 KEPT = 0.98  # share of simulations within each of the two limits
@@ -28,9 +31,10 @@ SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the config
 
 def finish(model: PhysVAE, config: Config, data: Path, folder: Path) -> dict:
     """Complete a trained model, measure it, and write it. Returns the figures."""
+    soils = soils_of(config, data, model)
     fit_products(model, config)
-    set_limits(model, config)
-    figures = measure(model, config, data)
+    set_limits(model, config, soils)
+    figures = measure(model, config, data, soils)
     save_model(model, config, folder, figures)
     write_atomically(folder / "card.md", card(model, config, figures).encode())
     return figures
@@ -40,9 +44,12 @@ def fit_products(model: PhysVAE, config: Config) -> None:
     """Teach the fapar and fcover network the exact numbers."""
     plan, net = config.products, model.products
     generator = torch.Generator().manual_seed(config.seed + SEEDS["products"])
-    drawn = simulate(model, plan.simulations, config.angles, generator)
+    drawn = simulate(model, max(1, plan.simulations // model.pixels), config.angles, generator)
+    scores, theta, angles = (
+        part.flatten(0, -2) for part in (drawn.scores, drawn.theta, drawn.angles)
+    )
     with torch.no_grad():
-        pairs = zip(drawn.theta.split(4096), drawn.angles.split(4096), strict=True)
+        pairs = zip(theta.split(4096), angles.split(4096), strict=True)
         exact = torch.cat([model.physical.products(*pair) for pair in pairs])
     optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, plan.steps)
@@ -50,7 +57,7 @@ def fit_products(model: PhysVAE, config: Config) -> None:
     for _ in range(plan.steps):
         rows = torch.randint(len(exact), (1024,), generator=generator)
         loss = nn.functional.mse_loss(
-            net(drawn.scores[rows], drawn.theta[rows, 0], drawn.angles[rows, 0]), exact[rows]
+            net(scores[rows], theta[rows, 0], angles[rows, 0]), exact[rows]
         )
         optimiser.zero_grad()
         loss.backward()
@@ -59,51 +66,68 @@ def fit_products(model: PhysVAE, config: Config) -> None:
 
 
 @torch.no_grad()
-def set_limits(model: PhysVAE, config: Config) -> None:
+def set_limits(model: PhysVAE, config: Config, soils: SoilMixtures | None = None) -> None:
     """Limits of misfit and novelty that simulations keep, LAI's prior sd, every trait's spread."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["limits"])
-    drawn = simulate(model, config.evaluation.simulations, config.angles, generator)
-    model.lai_prior_sd.copy_(drawn.theta[:, 0].std())
-    model.domain.fit(drawn.reflectance, KEPT)
-    seen = hide(drawn.reflectance, drawn.angles, config.bands, config.missing, generator)
+    count = max(2, config.evaluation.simulations // model.pixels)
+    drawn = simulate(model, count, config.angles, generator, soils)
+    model.lai_prior_sd.copy_(drawn.theta[..., 0].std())
+    model.domain.fit(drawn.reflectance.flatten(0, -2), KEPT)
+    seen = hide(
+        drawn.reflectance, drawn.angles, config.bands, config.missing, generator, model.layout
+    )
     model.misfit_limit.fill_(1.0)
     model.spreads.fill_(1.0)
-    columns = (*seen, drawn.scores, drawn.angles)
-    blocks = list(zip(*(column.split(BLOCK) for column in columns), strict=True))
-    misfit = torch.cat([model.estimate(x, a, ("lai",)).misfit for x, a, _, _ in blocks])
-    scores = torch.cat([_rank_scores(model, *block) for block in blocks], -1)
-    model.misfit_limit.copy_(torch.quantile(misfit, KEPT))
-    ratios = [
-        torch.quantile(scores.abs(), p, dim=-1) / NORMAL.inv_cdf((1 + p) / 2) for p in (0.9, 0.95)
+    block = max(1, BLOCK // model.pixels)
+    days = drawn.days if drawn.days is not None else torch.zeros(count, 1)
+    columns = (*seen, drawn.scores, drawn.angles, days)
+    blocks = [
+        (*part[:4], part[4] if drawn.days is not None else None)
+        for part in zip(*(column.split(block) for column in columns), strict=True)
     ]
-    model.spreads.copy_(torch.stack(ratios).mean(0))
+    found = [_misfit_and_ranks(model, *part) for part in blocks]
+    model.misfit_limit.copy_(torch.quantile(torch.cat([misfit for misfit, _ in found]), KEPT))
+    if config.calibration.spread:
+        scores = torch.cat([ranks for _, ranks in found], -1)
+        ratios = [
+            torch.quantile(scores.abs(), p, dim=-1) / NORMAL.inv_cdf((1 + p) / 2)
+            for p in (0.9, 0.95)
+        ]
+        model.spreads.copy_(torch.stack(ratios).mean(0))
+    for name, factor in config.calibration.widen.items():
+        model.spreads[list(model.traits).index(name)] *= factor
 
 
-def _rank_scores(
-    model: PhysVAE, reflectance: Tensor, angles: Tensor, truth: Tensor, true_angles: Tensor
-) -> Tensor:
-    """Normal scores [trait, n] of the ranks of the truths among their draws."""
+def _misfit_and_ranks(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, truth: Tensor, true_angles: Tensor,
+    days: Tensor | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Misfits [n], and normal scores [trait, n] of the ranks of the truths among their draws."""
     names = tuple(model.traits)
-    draws = model.draw_traits(model.posterior(reflectance, angles), true_angles[:, 0], names)
+    posterior = model.posterior(reflectance, angles, days)
+    misfit = model.misfit(reflectance, angles, posterior.centre)
+    draws = model.draw_traits(posterior, true_angles[..., 0], names)
     true = true_traits(model, truth, true_angles, names)
-    rank = torch.stack([(draws[name] < true[name]).sum(0) for name in names])
-    return torch.special.ndtri((rank + 0.5) / (len(draws[names[0]]) + 1))
+    rank = torch.stack([(draws[name] < true[name]).sum(0).flatten() for name in names])
+    return misfit.flatten(), torch.special.ndtri((rank + 0.5) / (len(draws[names[0]]) + 1))
 
 
-def measure(model: PhysVAE, config: Config, data: Path) -> dict:
+def measure(model: PhysVAE, config: Config, data: Path, soils: SoilMixtures | None = None) -> dict:
     """The card's figures: coverage on simulations, reconstruction of held-out real spectra."""
     seed, n = config.seed + SEEDS["coverage"], config.evaluation.simulations
     figures: dict = {
         "coverage_90": interval_coverage(
-            model, ranges=config.angles, missing=config.missing, n=n, seed=seed
+            model, ranges=config.angles, missing=config.missing, n=n, seed=seed, soils=soils
         ),
         "product_rmse": product_error(model, ranges=config.angles, n=n, seed=seed),
         "reconstruction": {},
     }
     for entry in config.spectra:
-        real, training = read_spectra(data / entry.file, entry, config.bands)
-        held_out = real.take(~training & real.reflectance.isfinite().all(-1))
-        figures["reconstruction"][entry.file] = reconstruction_error(model, *held_out)
+        real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
+        whole = real.reflectance.isfinite().all(-1).reshape(len(training), -1).any(-1)
+        figures["reconstruction"][entry.file] = reconstruction_error(
+            model, *real.take(~training & whole)
+        )
     return figures
 
 
@@ -123,7 +147,8 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
     )
     product = ", ".join(f"{k} {v:.4f}" for k, v in figures["product_rmse"].items())
     spectra = "\n".join(f"- unlabelled spectra: `{entry.file}`" for entry in config.spectra)
-    soils = "\n".join(f"- soils: `{name}`" for name in config.soil.files)
+    files = config.soil.files if isinstance(config.soil, LibrarySoil) else (config.soil.kind,)
+    soils = "\n".join(f"- soils: `{name}`" for name in files)
     return CARD.format(
         name=config.name, bands=" ".join(config.bands), sensor=config.sensor, size=size,
         spectra=spectra, soils=soils, seed=config.seed, versions=versions,

@@ -1,16 +1,22 @@
 """How far an observed spectrum may lie from a decoded one.
 
-For a decoded spectrum μ over the bands l
+For a decoded spectrum μ over the bands l, floor the sensor's noise and a its relative error:
 
-    x ~ N(μ, D + v vᵀ),   D_ll = floor² + (a μ_l)² + δ_l²,   v = c μ
+    band-noise       x ~ N(μ, D + v vᵀ),   D_ll = floor² + (a μ_l)² + δ_l²,   v = c μ
+    fixed            D_ll = floor² + (a μ_l)²
+    sigma            D_ll = floor² + σ_l²,   σ_l² = mean over the batch of (x_l − μ_l)²
+    heteroscedastic  D_ll = floor² + (a μ_l)² + s_l(μ)²,   s a small network of ln μ
+    banded-cholesky, logistic-mixture   see `physvae.structured_likelihoods`
 
-floor: the sensor's noise; a: relative error of one band; c: relative error common to all bands
-(atmosphere, adjacency, slope); δ: what the model cannot represent (model discrepancy, learned from
-real spectra). The same law draws the noise of the simulations, so the posterior knows of all four.
-By the matrix determinant lemma and Sherman-Morrison
+c: relative error common to all bands (atmosphere, adjacency, slope); δ: what the model cannot
+represent (model discrepancy, learned from real spectra). The same law draws the noise of the
+simulations, so the posterior knows of all of it. By the matrix determinant lemma and
+Sherman-Morrison
 
     ln|Σ| = Σ ln D_ll + ln(1 + s),   s = Σ v_l²/D_ll
     rᵀΣ⁻¹r = Σ r_l²/D_ll − (Σ v_l r_l/D_ll)² / (1 + s)
+
+σ is the maximum-likelihood value: the σ-VAE of Rybkin et al. (ICML 2021, arXiv 2006.13202).
 """
 
 import math
@@ -20,42 +26,46 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from physvae.plans import Likelihood, Noise
 
-class BandNoise(nn.Module):
-    """Gaussian likelihood with a noise floor, a common error and a model discrepancy.
+KEEP = 0.99  # share of σ² that a batch leaves as it was
+
+
+class Terms(NamedTuple):
+    """rᵀΣ⁻¹r, ln|Σ| and the number of bands present, [...] each."""
+
+    square: Tensor
+    log_det: Tensor
+    count: Tensor
+
+
+class BandLikelihood(nn.Module):
+    """Base: Gaussian with independent bands of variance `variance(mean)`.
 
     Parameters
     ----------
     bands : int
         Number of bands.
-    floor : float
-        Noise floor of the sensor, reflectance [-].
-    relative, common : float
-        Relative error of a single band and of all bands together [-].
-    discrepancy : float
-        Start value of the learned model discrepancy δ, reflectance [-].
+    noise : Noise
+        The sensor's errors.
+    plan : Likelihood
+        Sizes of the families that have any.
     """
 
-    def __init__(
-        self, bands: int, *, floor: float, relative: float, common: float, discrepancy: float
-    ):
+    def __init__(self, bands: int, noise: Noise, plan: Likelihood):
         super().__init__()
-        self.floor, self.relative, self.common = floor, relative, common
-        self.log_discrepancy = nn.Parameter(torch.full((bands,), math.log(discrepancy)))
+        self.floor, self.relative, self.common = noise.floor, noise.relative, noise.common
+        self.start, self.most = noise.discrepancy, noise.discrepancy_max
 
     def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
         """D: the part of the variance that bands do not share, reflectance² [-]."""
-        own = self.floor**2 + (self.relative * mean).square()
-        return own + (2 * self.log_discrepancy).exp()
+        return self.floor**2 + (self.relative * mean).square()
 
     def draw(
         self, mean: Float[Tensor, "*batch band"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "*batch band"]:
         """One noisy spectrum for every decoded one."""
-        kind = {"generator": generator, "dtype": mean.dtype, "device": mean.device}
-        own = torch.randn(mean.shape, **kind) * self.variance(mean).sqrt()
-        shared = torch.randn((*mean.shape[:-1], 1), **kind) * self.common * mean
-        return mean + own + shared
+        return mean + normal_like(mean, generator) * self.variance(mean).sqrt()
 
     def misfit(self, x: Tensor, mean: Tensor) -> Float[Tensor, "*batch"]:
         """rᵀΣ⁻¹r over the bands that are present (x not NaN)."""
@@ -66,7 +76,44 @@ class BandNoise(nn.Module):
         terms = self._terms(x, mean)
         return -0.5 * (terms.square + terms.log_det + terms.count * math.log(2 * math.pi))
 
-    def _terms(self, x: Tensor, mean: Tensor) -> "Terms":
+    def observe(self, x: Tensor, mean: Tensor) -> None:
+        """See a batch of training before its `log_prob`; only "sigma" learns from it."""
+
+    def constrain(self) -> None:
+        """Keep learned errors within their bounds after a step of training."""
+
+    def _terms(self, x: Tensor, mean: Tensor) -> Terms:
+        seen = x.isfinite()
+        variance = self.variance(mean)
+        gap = torch.where(seen, x, mean) - mean
+        log_det = (variance.log() * seen).sum(-1)
+        return Terms((gap.square() / variance).sum(-1), log_det, seen.sum(-1))
+
+
+class BandNoise(BandLikelihood):
+    """With a common relative error and a learned model discrepancy."""
+
+    def __init__(self, bands: int, noise: Noise, plan: Likelihood):
+        super().__init__(bands, noise, plan)
+        self.log_discrepancy = nn.Parameter(torch.full((bands,), math.log(noise.discrepancy)))
+
+    def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
+        """D with δ²."""
+        return super().variance(mean) + (2 * self.log_discrepancy).exp()
+
+    def draw(
+        self, mean: Float[Tensor, "*batch band"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*batch band"]:
+        """One noisy spectrum for every decoded one."""
+        own = normal_like(mean, generator) * self.variance(mean).sqrt()
+        shared = normal_like(mean[..., :1], generator) * self.common * mean
+        return mean + own + shared
+
+    def constrain(self) -> None:
+        """δ within 1e-4 and `discrepancy_max`."""
+        self.log_discrepancy.clamp_(math.log(1e-4), math.log(self.most))
+
+    def _terms(self, x: Tensor, mean: Tensor) -> Terms:
         seen = x.isfinite()
         gap = torch.where(seen, x, mean) - mean
         variance = self.variance(mean)
@@ -78,12 +125,59 @@ class BandNoise(nn.Module):
         return Terms(square, log_det, seen.sum(-1))
 
 
-class Terms(NamedTuple):
-    """rᵀΣ⁻¹r, ln|Σ| and the number of bands present, [...] each."""
-
-    square: Tensor
-    log_det: Tensor
-    count: Tensor
+class Fixed(BandLikelihood):
+    """The sensor's noise alone; nothing is learned."""
 
 
-LIKELIHOODS = {"band-noise": BandNoise}
+class Sigma(BandLikelihood):
+    """σ-VAE: every band's error is what training leaves, never below the floor."""
+
+    sigma_square: Tensor
+
+    def __init__(self, bands: int, noise: Noise, plan: Likelihood):
+        super().__init__(bands, noise, plan)
+        self.register_buffer("sigma_square", torch.full((bands,), noise.discrepancy**2))
+
+    def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
+        """floor² + σ², the same for every spectrum."""
+        return (self.floor**2 + self.sigma_square).expand(mean.shape)
+
+    @torch.no_grad()
+    def observe(self, x: Tensor, mean: Tensor) -> None:
+        """Move σ² towards the batch's mean square error, over all axes but the last."""
+        square = (x - mean).square().flatten(0, -2)
+        found = square.nanmean(0).nan_to_num(nan=self.start**2)
+        self.sigma_square.lerp_(found, 1 - KEEP)
+
+
+class Heteroscedastic(BandLikelihood):
+    """An error that a network gives from the decoded spectrum."""
+
+    def __init__(self, bands: int, noise: Noise, plan: Likelihood):
+        super().__init__(bands, noise, plan)
+        self.network = network(bands, bands, plan.width)
+
+    def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
+        """D with s(μ)², s between 0 and `discrepancy_max`."""
+        ratio = math.log(self.most / self.start - 1.0) if self.most > self.start else 0.0
+        learned = self.most * torch.sigmoid(self.network(log_of(mean)) - ratio)
+        return super().variance(mean) + learned.square()
+
+
+def normal_like(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal deviates of a tensor's shape, dtype and device."""
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def network(inputs: int, outputs: int, width: int) -> nn.Sequential:
+    """Two small layers; the last starts at a tenth of its usual size."""
+    last = nn.Linear(width, outputs)
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.zero_()
+    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), last)
+
+
+def log_of(mean: Tensor) -> Tensor:
+    """ln of a decoded spectrum about its usual size; no gradient into the decoder."""
+    return (mean.detach().clamp_min(0.0) + 0.01).log() + 2.0

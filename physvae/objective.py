@@ -1,88 +1,110 @@
-"""What training minimises.
+"""What training minimises: the fit of real spectra, and the regularisers.
 
-Simulations, with scores u, z_r drawn from their priors, x = x_P(u) + r(z_r, x_P) + noise:
+    loss = real · (fit + β KL + least action + attribute) + self-supervised + unmixing + …
 
-    L_sim = −ln q(u, z_r | x)        self-supervised: the encoder returns what was drawn
+With u, z_r ~ q(· | x), K draws, the fit of real spectra is one of
 
-Real spectra, u, z_r ~ q(· | x), K draws:
+    elbo        −E ln p(x | u, z_r)
+    mcrl        −ln N(x; m, s² + noise²), m and s² mean and variance of the K decodings
+    importance  −ln (1/K) Σ p(x | u, z_r) p(u) p(z_r) / (q(u) q(z_r)), which holds the KL too
 
-    ELBO   −E ln p(x | u, z_r) + β (KL(q(u) ‖ N(0, I)) + KL(q(z_r) ‖ N(0, I)))
-    MCRL   the first term is −ln N(x; m, s² + noise²), m and s² mean and variance of the K
-           decodings
-
-With `wake_sleep` the second trains the decoders and the noise alone (wake) and the encoder learns
-from simulations of the decoders alone (sleep): the bound pulls q to one mode and its intervals
-become too narrow, the simulations do not.
-
-Guards: least action ‖r‖² and unmixing ‖r(z_r, x_P)‖² on simulated canopies, both in units of the
-likelihood's variance, and ‖BᵀB − I‖².
+With `wake_sleep` this trains the decoders and the noise alone (wake) and the encoder learns from
+simulations of the decoders alone (sleep): the bound pulls q to one mode and its intervals become
+too narrow, the simulations do not.
 
 References: Hinton et al. 1995, 10.1126/science.7761831 (wake-sleep); Zérah, Valero, Inglada
-2024, 10.1016/j.rse.2024.114309 (MCRL); Takeishi & Kalousis, NeurIPS 2021 (guards); Papamakarios &
-Murray, NeurIPS 2016 (L_sim).
+2024, 10.1016/j.rse.2024.114309 (MCRL); Burda et al. 2016, arXiv 1509.00519 (importance).
 """
 
 import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
 from physvae.config import Loss
+from physvae.plans import Regularisers
 from physvae.priors import standard_normal_log_prob
-from physvae.simulation import Simulation
+from physvae.real_spectra import RealSpectra
+from physvae.regularisers import OF_REAL, REGULARISERS, Decoded, Step
 from physvae.vae import PhysVAE
 
 
-def simulation_loss(model: PhysVAE, drawn: Simulation, seen: tuple[Tensor, Tensor]) -> Tensor:
-    """L_sim [-] of simulations whose inputs `seen` = (reflectance, angles) may have gaps."""
-    out = model.encode(*seen)
-    physical = model.head.physical(out).log_prob(drawn.scores)
-    latent = model.head.latent(out).log_prob(drawn.latent)
-    return -(physical + latent).mean()
-
-
-def spectra_loss(
-    model: PhysVAE, reflectance: Tensor, angles: Tensor, seen: tuple[Tensor, Tensor],
-    loss: Loss, generator: torch.Generator,
-) -> Tensor:  # fmt: skip
-    """ELBO or MCRL [-] of real spectra, with the least-action guard.
+def loss_terms(step: Step, loss: Loss, done: float = 1.0) -> dict[str, Tensor]:
+    """All terms [-], each with its weight, so that the loss is their sum.
 
     Parameters
     ----------
-    reflectance, angles : Tensor [n, band], [n, 3]
+    step : Step
+    loss : Loss
+    done : float
+        Share of training that is over, for the warm-up of β.
+    """
+    terms = {}
+    if step.decoded is not None:
+        terms["fit"] = loss.real * fit(step.model, step.decoded, loss)
+    for name, term in REGULARISERS.items():
+        weight = weight_of(name, step.plan, loss, done)
+        if weight and (step.decoded is not None or name not in OF_REAL):
+            terms[name] = weight * term(step)
+    return terms
+
+
+def weight_of(name: str, plan: Regularisers, loss: Loss, done: float) -> float:
+    """Weight of one regulariser after a share of training."""
+    weight = getattr(plan, name)
+    if name == "beta":
+        held = loss.reconstruction == "importance"
+        rise = done / plan.beta_warm_up if plan.beta_warm_up else 1.0
+        weight = 0.0 if held else weight * min(1.0, rise)
+    return weight * loss.real if name in OF_REAL else weight
+
+
+def decode_draws(
+    model: PhysVAE, real: RealSpectra, seen: tuple[Tensor, Tensor], loss: Loss,
+    generator: torch.Generator,
+) -> Decoded:  # fmt: skip
+    """Draws from the posterior of real spectra, decoded.
+
+    Parameters
+    ----------
+    real : RealSpectra
         As measured; NaN where the product has a gap.
     seen : tuple
-        The same, with more hidden: what the encoder gets. The decoder must give all back.
+        Reflectance and angles, with more hidden.
     """
-    with torch.set_grad_enabled(not loss.wake_sleep):
-        out = model.encode(*seen)
-        scores, latents = model.head.physical(out), model.head.latent(out)
-    u = scores.per_component(loss.draws, generator)
-    noise = torch.randn((loss.draws, 1, *latents.mean.shape), generator=generator)
-    z = latents.mean + latents.stddev * noise
-    total, physical = model.decode(model.prior(u), angles, z)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not loss.wake_sleep):
+        encoded = model.encode(*seen, real.days)
+    u = encoded.scores.per_component(loss.draws, generator)
+    z = encoded.residual.rsample(loss.draws * u.shape[1], generator)
+    z = z.unflatten(0, (loss.draws, u.shape[1]))
+    total, physical = model.decode(model.prior(u), real.angles, z)
+    weight = encoded.scores.log_weights.exp().movedim(-1, 0)
+    return Decoded(real, seen, encoded, u, z, total, physical, weight)
+
+
+def fit(model: PhysVAE, found: Decoded, loss: Loss) -> Tensor:
+    """Minus the fit [-] of real spectra, of the kind that `loss` names."""
+    x = found.real.reflectance
+    if model.training:
+        model.likelihood.observe(x, found.total.detach())
     if loss.reconstruction == "mcrl":
-        fit = _moment_likelihood(model, reflectance, total)
-    else:
-        fit = model.likelihood.log_prob(reflectance, total).mean(0)
-    kl = (scores.log_prob(u) - standard_normal_log_prob(u)).mean(0)
-    action = _in_noise_units(model, total - physical, physical).mean(0)
-    weight = scores.log_weights.exp().T  # [component, n]
-    bound = (weight * (fit - loss.beta * kl - loss.least_action * action)).sum(0)
-    return -(bound - loss.beta * _gaussian_kl(latents)).mean()
+        return -found.mean(_moment_likelihood(model, x, found.total))
+    log_p = model.likelihood.log_prob(x, found.total)
+    if loss.reconstruction == "elbo":
+        return -found.mean(log_p.mean(0))
+    ratio = log_p + log_ratio(found)
+    bound = ratio.logsumexp(0) - math.log(len(ratio))
+    whole = (bound + found.weight.log()).logsumexp(0, keepdim=True)
+    return -found.mean(whole.expand_as(bound))
 
 
-def guard_loss(model: PhysVAE, drawn: Simulation) -> tuple[Tensor, Tensor]:
-    """Unmixing and orthogonality [-]."""
-    residual = model.residual(drawn.latent, drawn.physical)
-    unmixing = _in_noise_units(model, residual, drawn.physical).mean()
-    return unmixing, model.residual.orthogonality()
-
-
-def _in_noise_units(model: PhysVAE, residual: Tensor, physical: Tensor) -> Tensor:
-    """‖r‖² over the likelihood's variance [...]; the variance itself gets no gradient from it."""
-    return (residual.square() / model.likelihood.variance(physical).detach()).sum(-1)
+def log_ratio(found: Decoded) -> Tensor:
+    """ln p(u) p(z_r) / (q(u) q(z_r)) [draw, component, ...]; z_r of a code book costs ln K."""
+    scores, residual = found.encoded.scores, found.encoded.residual
+    physical = standard_normal_log_prob(found.scores) - scores.log_prob(found.scores)
+    if not hasattr(residual, "stddev"):
+        return physical - residual.cost()
+    return physical + standard_normal_log_prob(found.latent) - residual.log_prob(found.latent)
 
 
 def _moment_likelihood(model: PhysVAE, x: Tensor, decoded: Tensor) -> Tensor:
@@ -93,9 +115,3 @@ def _moment_likelihood(model: PhysVAE, x: Tensor, decoded: Tensor) -> Tensor:
     gap = torch.where(seen, x, 0.0) - mean
     terms = gap.square() / variance + variance.log() + math.log(2 * math.pi)
     return -0.5 * (terms * seen).sum(-1)
-
-
-def _gaussian_kl(latents: Independent) -> Tensor:
-    """KL(N(m, s²) ‖ N(0, 1)) summed over the latents."""
-    mean, variance = latents.mean, latents.variance
-    return 0.5 * (mean.square() + variance - 1 - variance.log()).sum(-1)

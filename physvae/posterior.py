@@ -1,4 +1,4 @@
-"""The posterior over the physical variables θ: a mixture over scores, seen through the prior.
+"""The posterior over the physical variables θ: one over their scores, seen through the prior.
 
 θ = T(u), u ~ q(u | x), T the triangular map of the prior, so that
 
@@ -9,44 +9,15 @@ batch.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.quasirandom import SobolEngine
 
-from physvae.distributions import ScoreMixture
+from physvae.draws import DRAWS, draw_quantile
 from physvae.priors import Prior, standard_normal_log_prob
-
-DRAWS = 128  # quasi-random draws behind a mean or a quantile
-
-
-@lru_cache(maxsize=32)
-def sobol_points(draws: int, dimensions: int) -> Tensor:
-    """Deterministic points in the open unit cube [draw, dimension], float64."""
-    points = SobolEngine(dimensions, scramble=True, seed=0).draw(draws, dtype=torch.float64)
-    return points.clamp(1e-6, 1 - 1e-6)
-
-
-def draw_quantile(draws: Tensor, probability: float) -> Tensor:
-    """Quantile over the first axis, with the probability as the expected share below it.
-
-    Linear between order statistics at p (n + 1): type 6 of Hyndman & Fan 1996,
-    10.1080/00031305.1996.10473566. The usual p (n − 1) makes intervals of few draws too narrow.
-
-    >>> draw_quantile(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
-    tensor(2.5000)
-    """
-    count = len(draws)
-    upper = probability > 0.5
-    place = (count + 1) * (1 - probability if upper else probability) - 1
-    place = min(max(place, 0.0), count - 1.0)
-    below = int(place)
-    ordered = draws.topk(min(below + 2, count), 0, largest=upper).values
-    last = ordered[min(below + 1, len(ordered) - 1)]
-    return torch.lerp(ordered[below], last, place - below)
+from physvae.scores import Scores
 
 
 class Posterior(Distribution):
@@ -54,7 +25,7 @@ class Posterior(Distribution):
 
     Parameters
     ----------
-    scores : ScoreMixture
+    scores : Scores
         q(u | x).
     prior : Prior
         The map T and the density p(θ); its `space` names the last axis.
@@ -64,7 +35,7 @@ class Posterior(Distribution):
     support: ClassVar[constraints.Constraint] = constraints.real_vector
     has_rsample = True
 
-    def __init__(self, scores: ScoreMixture, prior: Prior):
+    def __init__(self, scores: Scores, prior: Prior):
         self.scores, self.prior, self.space = scores, prior, prior.space
         super().__init__(scores.batch_shape, scores.event_shape, validate_args=False)
 
@@ -83,8 +54,7 @@ class Posterior(Distribution):
 
     def score_draws(self, count: int = DRAWS) -> Tensor:
         """Fixed quasi-random draws of the scores u [count, ..., parameter]."""
-        points = sobol_points(count, self.event_shape[0] + 1).to(self.scores.loc)
-        return self.scores.push(points[:, 0], torch.special.ndtri(points[:, 1:]))
+        return self.scores.fixed(count)
 
     def draws(self, count: int = DRAWS) -> Tensor:
         """Fixed quasi-random draws of θ [count, ..., parameter]."""
@@ -113,5 +83,4 @@ class Posterior(Distribution):
     @property
     def centre(self) -> Tensor:
         """θ [..., parameter] at the mean score: the point that is decoded."""
-        weights = self.scores.log_weights.exp().unsqueeze(-1)
-        return self.prior((weights * self.scores.loc).sum(-2))
+        return self.prior(self.scores.mean)

@@ -1,45 +1,37 @@
 """Prior over the physical variables, with the co-distribution of LAI.
 
-Every variable V is a truncated normal between V_min and V_max; some have bounds that depend on
+A variable V is a truncated normal between V_min and V_max; some have bounds that depend on
 LAI (L), some are a multiple of another variable:
 
     V′ = (V − V_min) · (V_max(L) − V_min(L)) / (V_max − V_min) + V_min(L)
     V_min(L) = V_min + (V_min,15 − V_min) · L/15,   the same for V_max
     V″ = V · W                                      (carotenoids as a share of chlorophyll)
 
-after Weiss & Baret (2016), S2ToolBox Level 2 products ATBD, section 3.1. The map from standard
-normal scores u to variables θ is triangular (LAI first), so that u ~ N(0, I) is the prior itself.
+after Weiss & Baret (2016), S2ToolBox Level 2 products ATBD, section 3.1. Variables may be of other
+kinds (`physvae.marginals`), and correlated by a Gaussian copula with the correlations R = L Lᵀ:
+
+    w = L u,   v_i = F_i⁻¹(Φ(w_i)).
+
+The map from standard normal scores u to variables θ is triangular (LAI first), so that u ~ N(0, I)
+is the prior itself.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from physvae.distributions import truncated_log_prob, truncated_quantile, truncated_score
+from physvae.distributions import (
+    SCORE_LIMIT,
+    truncated_log_prob,
+    truncated_quantile,
+    truncated_score,
+)
+from physvae.marginals import Marginal, table, table_score, table_slope, table_value
 from rtm import Parameter, ParameterSpace
 
 LAI_REFERENCE = 15.0  # LAI at which the second pair of bounds holds (Weiss & Baret 2016)
-
-
-class Marginal(BaseModel):
-    """One variable's prior: mean and sd before truncation, bounds, and what it depends on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mean: float
-    sd: float = Field(gt=0)
-    low: float
-    high: float
-    at_lai_15: tuple[float, float] | None = None
-    times: str | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Marginal":
-        if not self.low < self.high:
-            raise ValueError(f"low: expected below high, got {self.low} and {self.high}")
-        return self
 
 
 class Prior(nn.Module):
@@ -51,6 +43,13 @@ class Prior(nn.Module):
         By PROSAIL name; `lai` must come first, a variable named in `times` before its user.
     source : ParameterSpace
         Where symbols and units are looked up.
+    correlation : sequence
+        Pairs of names (`between`) and the correlation of their normal scores (`value`).
+
+    Raises
+    ------
+    ValueError
+        LAI not first, an unknown variable, or correlations that no distribution has.
 
     Attributes
     ----------
@@ -66,8 +65,13 @@ class Prior(nn.Module):
     high_15: Tensor
     alpha: Tensor
     beta: Tensor
+    mixing: Tensor
+    tabled: Tensor
+    nodes: Tensor
 
-    def __init__(self, marginals: dict[str, Marginal], source: ParameterSpace):
+    def __init__(
+        self, marginals: dict[str, Marginal], source: ParameterSpace, correlation: Sequence = ()
+    ):
         super().__init__()
         names = list(marginals)
         if names[0] != "lai":
@@ -84,11 +88,25 @@ class Prior(nn.Module):
             self.register_buffer(name, column, persistent=False)
         self.register_buffer("alpha", (self.low - self.mean) / self.sd, persistent=False)
         self.register_buffer("beta", (self.high - self.mean) / self.sd, persistent=False)
+        self._tables()
+        self.correlated = bool(correlation)
+        self.register_buffer("mixing", _cholesky(names, correlation), persistent=False)
         self.space = ParameterSpace(tuple(self._described(name, source) for name in names))
+
+    def _tables(self) -> None:
+        """Columns that go by a table: their score itself takes the place of the standard value."""
+        others = [m for m in self.marginals.values() if m.kind != "normal"]
+        where = [i for i, m in enumerate(self.marginals.values()) if m.kind != "normal"]
+        self.alpha[where], self.beta[where] = -SCORE_LIMIT, SCORE_LIMIT
+        nodes = [torch.from_numpy(table(m)) for m in others]
+        self.register_buffer("tabled", torch.tensor(where, dtype=torch.long), persistent=False)
+        self.register_buffer(
+            "nodes", torch.stack(nodes) if nodes else torch.empty(0, 0), persistent=False
+        )
 
     def forward(self, u: Tensor) -> Tensor:
         """Variables θ [..., parameter] from standard normal scores u [..., parameter]."""
-        v = self.mean + self.sd * truncated_quantile(u, self.alpha, self.beta)
+        v = self._value(u @ self.mixing.T if self.correlated else u)
         low, high = self._bounds(v[..., :1])
         theta = (v - self.low) * (high - low) / (self.high - self.low) + low
         return self._multiply(theta)
@@ -103,28 +121,62 @@ class Prior(nn.Module):
         kept = {name: m for name, m in self.marginals.items() if name in wanted}
         part = Prior(kept, self.space).to(self.mean)
         columns = [self.space.index(name) for name in kept]
-        return part.space.split(part(u[..., columns]))
+        own = u @ self.mixing[columns].T if self.correlated else u[..., columns]
+        return part.space.split(part(own))
 
     def to_score(self, theta: Tensor) -> Tensor:
         """Scores u [..., parameter] of variables θ: the inverse of calling the prior."""
-        v = self._undo(theta)
-        return truncated_score((v - self.mean) / self.sd, self.alpha, self.beta)
+        w = self._own_score(self._undo(theta))
+        if not self.correlated:
+            return w
+        return torch.linalg.solve_triangular(self.mixing, w.unsqueeze(-1), upper=False)[..., 0]
 
     def log_prob(self, theta: Tensor) -> Tensor:
         """Log density [...] of θ [..., parameter] in the variables' own units."""
         v = self._undo(theta)
         low, high = self._bounds(theta[..., :1])
         stretch = (high - low) / (self.high - self.low)
-        density = truncated_log_prob((v - self.mean) / self.sd, self.alpha, self.beta)
-        jacobian = self.sd.log() + stretch.log()
+        density = self._own_log_prob(v)
+        jacobian = stretch.log()
         for user, base in self._multiples:
             jacobian = jacobian + _one_hot(user, theta) * theta[..., base : base + 1].log()
-        return (density - jacobian).sum(-1)
+        total = (density - jacobian).sum(-1)
+        if not self.correlated:
+            return total
+        w = self._own_score(v)
+        u = torch.linalg.solve_triangular(self.mixing, w.unsqueeze(-1), upper=False)[..., 0]
+        copula = standard_normal_log_prob(u) - standard_normal_log_prob(w)
+        return total + copula - self.mixing.diagonal().log().sum()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws of θ [n, parameter]."""
         kind = {"dtype": self.mean.dtype, "device": self.mean.device}
         return self(torch.randn(n, len(self.space), generator=generator, **kind))
+
+    def _value(self, w: Tensor) -> Tensor:
+        v = self.mean + self.sd * truncated_quantile(w, self.alpha, self.beta)
+        if not len(self.tabled):
+            return v
+        return v.index_copy(-1, self.tabled, table_value(w[..., self.tabled], self.nodes))
+
+    def _own_score(self, v: Tensor) -> Tensor:
+        w = truncated_score((v - self.mean) / self.sd, self.alpha, self.beta)
+        if not len(self.tabled):
+            return w
+        return w.index_copy(-1, self.tabled, table_score(v[..., self.tabled], self.nodes))
+
+    def _own_log_prob(self, v: Tensor) -> Tensor:
+        """Log density [..., parameter] of every v by itself."""
+        density = truncated_log_prob((v - self.mean) / self.sd, self.alpha, self.beta)
+        density = density - self.sd.log()
+        if not len(self.tabled):
+            return density
+        w = table_score(v[..., self.tabled], self.nodes)
+        log_phi = -0.5 * (w.square() + math.log(2 * math.pi))
+        tabled = log_phi - table_slope(w, self.nodes).log()
+        inside = (v >= self.low) & (v <= self.high)
+        tabled = torch.where(inside[..., self.tabled], tabled, -torch.inf)
+        return density.index_copy(-1, self.tabled, tabled)
 
     def _bounds(self, lai: Tensor) -> tuple[Tensor, Tensor]:
         share = lai / LAI_REFERENCE
@@ -167,12 +219,24 @@ class Prior(nn.Module):
 
     def _centre(self, name: str) -> float:
         m = self.marginals[name]
-        return m.mean * (self._centre(m.times) if m.times else 1.0)
+        return m.centre * (self._centre(m.times) if m.times else 1.0)
 
 
 def _row(m: Marginal) -> tuple[float, ...]:
     low_15, high_15 = m.at_lai_15 or (m.low, m.high)
     return (m.mean, m.sd, m.low, m.high, low_15, high_15)
+
+
+def _cholesky(names: list[str], correlation: Sequence) -> Tensor:
+    """L [parameter, parameter] of the correlations' matrix, float64."""
+    matrix = torch.eye(len(names), dtype=torch.float64)
+    for entry in correlation:
+        i, j = (names.index(name) for name in entry.between)
+        matrix[i, j] = matrix[j, i] = entry.value
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        raise ValueError("correlation: expected values that are possible together, got others")
+    return factor
 
 
 def _one_hot(index: int, like: Tensor) -> Tensor:

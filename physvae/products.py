@@ -82,5 +82,6 @@ def traits_of(
 
 
 def trait_table(space: ParameterSpace) -> dict[str, Parameter]:
-    """Every trait a model can estimate, with unit and bounds: θ, then the products."""
-    return {p.name: p for p in space.parameters} | dict(PRODUCTS)
+    """Every trait a model can estimate, with unit and bounds: θ, then the products of it."""
+    possible = [name for name in PRODUCTS if name in LEARNED or EXACT[name][0] in space.names]
+    return {p.name: p for p in space.parameters} | {name: PRODUCTS[name] for name in possible}

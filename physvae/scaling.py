@@ -11,7 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+ANGLE_COUNT = 3
 LOG_FLOOR = 0.01  # reflectance added before the logarithm: three times a usual noise floor
+
+
+def feature_count(bands: int, angles: int = ANGLE_COUNT) -> int:
+    """How many features so many bands and angles give."""
+    return 3 * bands + 2 * angles
 
 
 class Features(nn.Module):
@@ -28,9 +34,9 @@ class Features(nn.Module):
     sd: Tensor
     log_sd: Tensor
 
-    def __init__(self, bands: int, angles: int = 3):
+    def __init__(self, bands: int, angles: int = ANGLE_COUNT):
         super().__init__()
-        self.size = 3 * bands + 2 * angles
+        self.size = feature_count(bands, angles)
         for name in ("mean", "log_mean"):
             self.register_buffer(name, torch.zeros(bands))
         for name in ("sd", "log_sd"):

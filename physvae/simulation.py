@@ -1,35 +1,39 @@
-"""Seeded simulation: variables from the prior, spectra by PROSAIL, noise by the likelihood."""
+"""Seeded simulation: variables from the prior, spectra by PROSAIL, noise by the likelihood.
 
-from pathlib import Path
+Scores are N(0, I) at every pixel and date. Pixels of a patch share a part of them,
+u = √ρ u_patch + √(1 − ρ) u_pixel; dates of a series follow u_t = a u_{t−1} + √(1 − a²) ε with
+a = exp(−Δt/memory).
+"""
+
+import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from physvae.config import Angles, Missing
-from physvae.errors import InputError
+from physvae.plans import SpatialPlan, TemporalPlan
 from physvae.priors import Prior
-from physvae.tables import read_table
+from physvae.soils import SoilMixtures
 from physvae.vae import PhysVAE
-from rtm import Prosail, Sensor, SpectralSoil
-
-MIXTURES = 1000  # soil mixtures behind the principal components
+from rtm import Prosail, Sensor
 
 
 class Simulation(NamedTuple):
-    """n simulated observations.
+    """n simulated observations; pixels, or patches [n, height, width] or series [n, date].
 
     Attributes
     ----------
-    scores, theta : Tensor [n, parameter]
+    scores, theta : Tensor [n, ..., parameter]
         Standard normal scores and the variables they stand for.
-    latent : Tensor [n, latent]
-        Residual latents, standard normal.
-    angles : Tensor [n, 3]
+    latent : Tensor [n, ..., latent]
+        Residual latents, from their prior.
+    angles : Tensor [n, ..., 3]
         Degree.
-    physical, reflectance : Tensor [n, band]
+    physical, reflectance : Tensor [n, ..., band]
         PROSAIL alone; with the residual of the latents and noise.
+    days : Tensor [n, date] or None
+        Of series.
     """
 
     scores: Tensor
@@ -38,19 +42,60 @@ class Simulation(NamedTuple):
     angles: Tensor
     physical: Tensor
     reflectance: Tensor
+    days: Tensor | None = None
 
 
 def draw_angles(n: int, ranges: Angles, generator: torch.Generator) -> Tensor:
     """n sets of angles [n, (tts, tto, psi)] in degrees, uniform in their ranges."""
-    low, high = torch.tensor([ranges.tts, ranges.tto, ranges.psi]).unbind(-1)
-    return low + (high - low) * torch.rand(n, 3, generator=generator)
+    bounds = torch.tensor([ranges.tts, ranges.tto, ranges.psi], device=generator.device)
+    low, high = bounds.unbind(-1)
+    return low + (high - low) * torch.rand(n, 3, generator=generator, device=generator.device)
 
 
-def simulate(model: PhysVAE, n: int, ranges: Angles, generator: torch.Generator) -> Simulation:
+def draw_scores(
+    n: int, size: int, plan, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Scores [n, ..., size] in the layout of an encoder's plan, and the days of series."""
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, device=generator.device)
+
+    if isinstance(plan, SpatialPlan):
+        shared, own = normal(n, 1, 1, size), normal(n, plan.patch, plan.patch, size)
+        return math.sqrt(plan.coherence) * shared + math.sqrt(1 - plan.coherence) * own, None
+    if not isinstance(plan, TemporalPlan):
+        return normal(n, size), None
+    chance = torch.rand(n, plan.dates, generator=generator, device=generator.device)
+    days = (plan.span * chance).sort(-1).values
+    keep = torch.exp(-days.diff(dim=-1) / plan.memory).unsqueeze(-1)
+    scores = [normal(n, size)]
+    for i in range(plan.dates - 1):
+        fresh = (1 - keep[:, i].square()).sqrt() * normal(n, size)
+        scores.append(keep[:, i] * scores[-1] + fresh)
+    return torch.stack(scores, 1), days
+
+
+@torch.no_grad()
+def simulate(
+    model: PhysVAE, n: int, ranges: Angles, generator: torch.Generator,
+    soils: SoilMixtures | None = None,
+) -> Simulation:  # fmt: skip
     """n observations of a model: its prior, its physics, its residual, its noise.
 
     The residual of random latents is what the model has learned about its own discrepancy from
     real spectra, so that a posterior trained on these simulations allows for it.
+
+    Parameters
+    ----------
+    model : PhysVAE
+    n : int
+        Pixels, or patches or series, as the model's layout has it.
+    ranges : Angles
+        A patch has one set of angles, a series one a date.
+    generator : torch.Generator
+        On the model's device.
+    soils : SoilMixtures, optional
+        Soils that are shown whole.
 
     Examples
     --------
@@ -60,67 +105,68 @@ def simulate(model: PhysVAE, n: int, ranges: Angles, generator: torch.Generator)
     >>> simulate(model, 3, Angles(), torch.Generator().manual_seed(1)).reflectance.shape
     torch.Size([3, 10])
     """
-    with torch.no_grad():
-        scores = torch.randn(n, len(model.space), generator=generator)
-        latent = torch.randn(n, model.head.residual, generator=generator)
+    scores, days = draw_scores(n, len(model.space), model.plan, generator)
+    shape = scores.shape[:-1]
+    latent = model.latents.draw(shape, generator)
+    if model.layout == "patch":
+        angles = draw_angles(n, ranges, generator)[:, None, None].expand(*shape, 3)
+    else:
+        angles = draw_angles(math.prod(shape), ranges, generator).reshape(*shape, 3)
+    if soils is None:
         theta = model.prior(scores)
-        angles = draw_angles(n, ranges, generator)
-        decoded = model.decode(theta, angles, latent)
-        noisy = model.likelihood.draw(decoded.total, generator)
-        return Simulation(scores, theta, latent, angles, decoded.physical, noisy)
+        physical = model.physical(theta, angles)
+    else:
+        weights = soils.draw(shape, generator)
+        scores = soils.known_as(scores, weights)
+        theta = model.prior(scores)
+        physical = soils.reflectance(theta, weights, angles)
+    total = physical + model.residual(latent, physical, angles)
+    noisy = model.likelihood.draw(total, generator)
+    return Simulation(scores, theta, latent, angles, physical, noisy, days)
 
 
 def hide(
     reflectance: Tensor, angles: Tensor, bands: tuple[str, ...], rates: Missing,
-    generator: torch.Generator,
+    generator: torch.Generator, layout: str = "pixel",
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The same observations with inputs missing at random (NaN)."""
-    n, nan = len(reflectance), torch.tensor(torch.nan)
-    band = torch.tensor([rates.often.get(name, rates.band) for name in bands])
-    rate = torch.cat((band, torch.tensor([rates.sun, rates.view]))).expand(n, -1)
-    any_share = torch.rand(n, 1, generator=generator)
-    chosen = torch.rand(n, 1, generator=generator) < rates.subset
-    gone = torch.rand(rate.shape, generator=generator) < torch.where(chosen, any_share, rate)
-    unknown = gone[:, [-2, -1, -1]]  # both view angles are known or neither is
-    return (
-        torch.where(gone[:, :-2], nan, reflectance),
-        torch.where(unknown, nan, angles),
-    )
+    """The same observations with inputs missing at random (NaN); of a series whole dates too."""
+    shape, device = reflectance.shape[:-1], reflectance.device
+    nan = torch.tensor(torch.nan, device=device)
 
+    def chance(*size: int) -> Tensor:
+        return torch.rand(*size, generator=generator, device=device)
 
-def soil_from_library(files: list[Path], components: int, seed: int) -> SpectralSoil:
-    """Soil shapes of a library: principal components of random mixtures of three of its spectra.
-
-    Parameters
-    ----------
-    files : list of Path
-        CSV, first column `wavelength` [nm], one column a soil, reflectance 0-1.
-    components : int
-        Shapes kept; a coefficient of 1 is one standard deviation over the mixtures.
-    """
-    tables = [read_table(path) for path in files]
-    grid = tables[0]["wavelength"]
-    for path, table in zip(files, tables, strict=True):
-        if not np.array_equal(table["wavelength"], grid):
-            raise InputError(f"{path}: expected the wavelengths of {files[0]}, got others")
-    library = np.stack([v for t in tables for k, v in t.items() if k != "wavelength"])
-    random = np.random.default_rng(seed)
-    members = random.random((MIXTURES, len(library))).argsort(1)[:, :3]
-    shares = random.dirichlet(np.ones(3), MIXTURES)
-    mixtures = np.einsum("ms,msw->mw", shares, library[members])
-    return SpectralSoil.from_spectra(grid, mixtures, components)
+    band = [rates.often.get(name, rates.band) for name in bands]
+    rate = torch.tensor([*band, rates.sun, rates.view], device=device).expand(*shape, -1)
+    any_share = chance(*shape, 1)
+    chosen = chance(*shape, 1) < rates.subset
+    gone = chance(*rate.shape) < torch.where(chosen, any_share, rate)
+    unknown = gone[..., [-2, -1, -1]]  # both view angles are known or neither is
+    hidden = gone[..., :-2]
+    if layout == "series":
+        hidden = hidden | (chance(*shape, 1) < rates.date)
+    return torch.where(hidden, nan, reflectance), torch.where(unknown, nan, angles)
 
 
 def reduced_sensor(
-    sensor: Sensor, prior: Prior, soil: SpectralSoil, *, crowns: bool, ranges: Angles,
-    tolerance: float, seed: int,
-) -> Sensor:  # fmt: skip
-    """A sensor on few wavelengths, exact to `tolerance` on draws of the prior."""
+    full: Sensor, prior: Prior, prosail: Prosail, *, ranges: Angles, tolerance: float, seed: int
+) -> Sensor:
+    """A sensor on few wavelengths, exact to `tolerance` on draws of the prior.
+
+    Parameters
+    ----------
+    full : Sensor
+        On all wavelengths of its responses.
+    prior : Prior
+        Of the variables.
+    prosail : Prosail
+        On the same wavelengths, without a sensor.
+    ranges, tolerance, seed : Angles, float, int
+        Of the angles [degree]; largest error of a band [reflectance]; of the draws.
+    """
     generator = torch.Generator().manual_seed(seed)
-    prosail = Prosail("D", None, sensor.wavelength, soil=soil, crowns=crowns, products=False)
     theta = prior.double().sample(1000, generator)
     names = dict(zip(prior.space.names, theta.unbind(-1), strict=True))
-    full = prosail.space.stack(**names)
     angles = draw_angles(len(theta), ranges, generator).double()
     with torch.no_grad():
-        return sensor.reduce(prosail(full, angles).rso, tolerance)
+        return full.reduce(prosail(prosail.space.stack(**names), angles).rso, tolerance)

@@ -15,15 +15,18 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from physvae.config import Config, parse_config
-from physvae.decoders import DECODERS
+from physvae.decoders import DECODERS, PhysicalDecoder
 from physvae.domain import Domain
-from physvae.encoders import ENCODERS, PosteriorHead
+from physvae.encoders import build_encoder
 from physvae.errors import ModelError
 from physvae.files import write_atomically
-from physvae.likelihoods import LIKELIHOODS
+from physvae.heads import POSTERIORS
+from physvae.latents import LATENTS
 from physvae.priors import Prior
 from physvae.products import ProductNetwork
 from physvae.scaling import Features
+from physvae.soils import SOILS
+from physvae.structured_likelihoods import LIKELIHOODS
 from physvae.vae import PhysVAE
 from rtm import Sensor, SpectralSoil
 from rtm.products import par_quadrature
@@ -38,30 +41,21 @@ def models() -> list[str]:
     return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
 
 
-def assemble(config: Config, sensor: Sensor, soil: SpectralSoil) -> PhysVAE:
-    """A model with fresh weights from its configuration, sensor and soil shapes."""
-    physical = DECODERS["physical"](sensor, soil, config.crowns)
-    prior = Prior(config.prior, physical.full_space)
-    size, bands = len(prior.space), len(sensor.bands)
-    head = PosteriorHead(size, config.residual.latents, config.encoder.components)
-    features = Features(bands)
-    encoder = ENCODERS[config.encoder.kind](
-        features.size, head.size, config.encoder.width, config.encoder.depth
-    )
-    noise = config.noise
-    likelihood = LIKELIHOODS["band-noise"](
-        bands, floor=noise.floor, relative=noise.relative, common=noise.common,
-        discrepancy=noise.discrepancy,
-    )  # fmt: skip
-    residual = config.residual
+def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
+    """A model with fresh weights from its configuration, sensor and soil."""
+    physical = PhysicalDecoder(sensor, soil, config.physics)
+    prior = Prior(config.prior, physical.full_space, config.correlation)
+    bands = len(sensor.bands)
+    head = POSTERIORS[config.posterior.kind](prior, config.posterior)
+    residual = DECODERS[config.decoder.kind](bands, config.residual, config.correction)
+    latents = LATENTS[config.residual.latent](residual.latents, config.residual)
     model = PhysVAE(
-        name=config.name, bands=sensor.bands, prior=prior, features=features, encoder=encoder,
-        head=head, physical=physical,
-        residual=DECODERS["residual"](
-            bands, latents=residual.latents, rank=residual.rank, width=residual.width
-        ),
-        likelihood=likelihood, products=ProductNetwork(size, config.products.width),
-        domain=Domain(bands),
+        name=config.name, bands=sensor.bands, prior=prior, features=Features(bands),
+        encoder=build_encoder(bands, head.size + latents.size, config.encoder),
+        head=head, latents=latents, physical=physical, residual=residual,
+        likelihood=LIKELIHOODS[config.likelihood.kind](bands, config.noise, config.likelihood),
+        products=ProductNetwork(len(prior.space), config.products.width), domain=Domain(bands),
+        plan=config.encoder,
     )  # fmt: skip
     return model.float()
 
@@ -84,13 +78,14 @@ def save_model(model: PhysVAE, config: Config, folder: Path, figures: dict) -> N
 def pack(model: PhysVAE) -> dict[str, Tensor]:
     """Everything a model needs besides its configuration: weights, sensor nodes, soil shapes."""
     sensor, soil = model.physical.sensor, model.physical.prosail.soil
-    nodes = torch.unique(torch.cat((sensor.wavelength, par_quadrature()[0])))
-    shapes = soil.shapes(nodes)
     fixed = {
         "sensor.wavelength": sensor.wavelength, "sensor.weights": sensor.weights,
         "sensor.center": sensor.center, "sensor.fwhm": sensor.fwhm,
-        "soil.wavelength": nodes, "soil.basis": shapes[:-1], "soil.mean": shapes[-1],
     }  # fmt: skip
+    if isinstance(soil, SpectralSoil):
+        nodes = torch.unique(torch.cat((sensor.wavelength, par_quadrature()[0])))
+        shapes = soil.shapes(nodes)
+        fixed |= {"soil.wavelength": nodes, "soil.basis": shapes[:-1], "soil.mean": shapes[-1]}
     return {**model.state_dict(), **fixed}
 
 
@@ -100,9 +95,7 @@ def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
     try:
         part = [fixed[f"sensor.{key}"] for key in ("wavelength", "weights", "center", "fwhm")]
         sensor = Sensor(config.sensor, config.bands, *part)
-        shapes = [fixed[f"soil.{key}"].numpy() for key in ("wavelength", "basis", "mean")]
-        soil = SpectralSoil(*shapes)
-        model = assemble(config, sensor, soil)
+        model = assemble(config, sensor, _soil(config, fixed))
         model.load_state_dict({k: v for k, v in tensors.items() if k not in fixed})
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -110,6 +103,12 @@ def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
             f"{source}: expected the tensors of its config.json, got {reason}"
         ) from None
     return model
+
+
+def _soil(config: Config, fixed: dict[str, Tensor]):
+    if config.soil.kind in SOILS:
+        return SOILS[config.soil.kind]()
+    return SpectralSoil(*(fixed[f"soil.{key}"].numpy() for key in ("wavelength", "basis", "mean")))
 
 
 def load_model(name: str | Path, device: str = "cpu") -> PhysVAE:

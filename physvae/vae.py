@@ -3,8 +3,8 @@
     x, angles, mask ─▶ features ─▶ encoder ─▶ q(u | x), q(z_r | x)
     u ─▶ prior map ─▶ θ ─▶ PROSAIL ─▶ x_P ─▶ (+ residual(z_r, x_P)) ─▶ x
 
-The physical latents are standard normal scores of the prior, so the prior is N(0, I) and the
-posterior is dense between all variables. Works on reflectance 0-1 with NaN where missing.
+The physical latents are standard normal scores of the prior, so the prior is N(0, I). Works on
+reflectance 0-1 with NaN where missing. `layout` says which axes stand before the last one.
 """
 
 from statistics import NormalDist
@@ -13,20 +13,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from physvae.decoders import PhysicalDecoder, ResidualDecoder
+from physvae.decoders import PhysicalDecoder
 from physvae.domain import Domain
-from physvae.encoders import PosteriorHead
-from physvae.likelihoods import BandNoise
-from physvae.posterior import DRAWS, Posterior, draw_quantile
+from physvae.draws import draw_quantile
+from physvae.latents import GaussianLatent, QuantisedLatent
+from physvae.likelihoods import BandLikelihood
+from physvae.plans import EncoderPlan
+from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
 from physvae.scaling import Features
+from physvae.scores import MemberMixture, Scores
 from rtm import Parameter, ParameterSpace
 
 NORMAL = NormalDist()
 ANGLES = ("tts", "tto", "psi")
 FILL_ANGLES = (40.0, 5.0, 90.0)  # for decoding only, where an angle is missing [degree]
 DEFAULT_TRAITS = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
+LAYOUTS = {"pixel": (), "patch": ("height", "width"), "series": ("date",)}
 
 
 class Reconstruction(NamedTuple):
@@ -34,6 +38,13 @@ class Reconstruction(NamedTuple):
 
     total: Tensor
     physical: Tensor
+
+
+class Encoded(NamedTuple):
+    """What the encoder says: of the scores of θ, and of the residual latents."""
+
+    scores: Scores
+    residual: GaussianLatent | QuantisedLatent
 
 
 class Estimate(NamedTuple):
@@ -69,14 +80,18 @@ class PhysVAE(nn.Module):
         Model name and band ids of the last axis of a reflectance.
     prior : Prior
         Of θ, as a map of standard normal scores.
-    features, encoder, head : Features, nn.Module, PosteriorHead
-        Input, network and output of the encoder; the network is one of `physvae.encoders`.
-    physical, residual : PhysicalDecoder, ResidualDecoder
-        See `physvae.decoders`.
-    likelihood : BandNoise
+    features, encoder : Features, nn.Module
+        Input and network of the encoder; one of `physvae.encoders`.
+    head, latents : nn.Module
+        The network's numbers as distributions; of `physvae.heads` and `physvae.latents`.
+    physical, residual : PhysicalDecoder, nn.Module
+        Physics, and what is added to it; of `physvae.decoders`.
+    likelihood : BandLikelihood
         See `physvae.likelihoods`.
     products, domain : ProductNetwork, Domain
         fAPAR and fCover of draws; the distance of a spectrum from the training spectra.
+    plan : EncoderPlan
+        Of the encoder: the sizes of the patches or series it is for.
     """
 
     misfit_limit: Tensor
@@ -85,13 +100,15 @@ class PhysVAE(nn.Module):
 
     def __init__(
         self, *, name: str, bands: tuple[str, ...], prior: Prior,
-        features: Features, encoder: nn.Module, head: PosteriorHead,
-        physical: PhysicalDecoder, residual: ResidualDecoder, likelihood: BandNoise,
-        products: ProductNetwork, domain: Domain,
+        features: Features, encoder: nn.Module, head: nn.Module, latents: nn.Module,
+        physical: PhysicalDecoder, residual: nn.Module, likelihood: BandLikelihood,
+        products: ProductNetwork, domain: Domain, plan: EncoderPlan,
     ):  # fmt: skip
         super().__init__()
+        self.plan = plan
         self.name, self.bands, self.angles = name, tuple(bands), ANGLES
-        self.prior, self.features, self.encoder, self.head = prior, features, encoder, head
+        self.prior, self.features, self.encoder = prior, features, encoder
+        self.head, self.latents, self.layout = head, latents, encoder.layout
         self.physical, self.residual = physical.bind(prior.space), residual
         self.likelihood, self.products, self.domain = likelihood, products, domain
         self.register_buffer("misfit_limit", torch.ones(()))
@@ -111,59 +128,90 @@ class PhysVAE(nn.Module):
         return self.physical.sensor.name
 
     @property
+    def pixels(self) -> int:
+        """Spectra of one simulated item: 1, those of a patch, or the dates of a series."""
+        if self.layout == "patch":
+            return self.plan.patch**2
+        return self.plan.dates if self.layout == "series" else 1
+
+    @property
     def traits(self) -> dict[str, Parameter]:
         """Every trait that can be estimated, with unit and bounds."""
         return trait_table(self.space)
 
-    def encode(self, reflectance: Tensor, angles: Tensor) -> Tensor:
-        """Encoder output [..., output] for reflectance [-] and angles [degree], NaN missing."""
-        return self.encoder(self.features(reflectance, angles))
-
-    def posterior(self, reflectance: Tensor, angles: Tensor) -> Posterior:
-        """Joint posterior over θ.
+    def encode(self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None) -> Encoded:
+        """What the latents of spectra are.
 
         Parameters
         ----------
         reflectance : Tensor [..., band]
-            Reflectance 0-1 in the order of `bands`, NaN where missing; of any floating dtype.
+            Reflectance 0-1 in the order of `bands`, NaN where missing; of any floating dtype. The
+            axes before the last are those of `layout`.
         angles : Tensor [..., 3]
             Sun zenith, view zenith, relative azimuth [degree], NaN where missing; broadcast.
+        days : Tensor [..., date], optional
+            For a series: the day of every date, from any day 0 that all share.
 
         Raises
         ------
         ValueError
-            Where the last axes do not fit.
+            Where the axes do not fit.
         """
+        members = self.encode_members(reflectance, angles, days)
+        if len(members) == 1:
+            return members[0]
+        scores = MemberMixture([member.scores for member in members])
+        return Encoded(scores, members[0].residual)
+
+    def encode_members(
+        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+    ) -> list[Encoded]:
+        """What each member of an ensemble says; a list of one for a single encoder."""
         seen = self._inputs(reflectance, angles)
-        return Posterior(self.head.physical(self.encode(*seen)), self.prior)
+        out = self.encoder(self.features(*seen), days)
+        outs = out.unbind(0) if hasattr(self.encoder, "members") else (out,)
+        size = int(self.head.size)
+        return [Encoded(self.head(o[..., :size]), self.latents(o[..., size:])) for o in outs]
+
+    def posterior(
+        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+    ) -> Posterior:
+        """Joint posterior over θ [..., parameter]; arguments as for `encode`."""
+        return Posterior(self.encode(reflectance, angles, days).scores, self.prior)
 
     def decode(self, theta: Tensor, angles: Tensor, latent: Tensor) -> Reconstruction:
         """Both decodings [..., band] of θ and residual latents."""
-        physical = self.physical(theta, filled(angles))
-        return Reconstruction(physical + self.residual(latent, physical), physical)
+        known = filled(angles)
+        physical = self.physical(theta, known)
+        return Reconstruction(physical + self.residual(latent, physical, known), physical)
 
-    def reconstruct(self, reflectance: Tensor, angles: Tensor) -> Reconstruction:
+    def reconstruct(
+        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+    ) -> Reconstruction:
         """Both decodings of the posterior's centre; missing bands are filled in.
 
-        The centre is θ at the posterior mean of the scores.
+        The centre is θ at the posterior mean of the scores. Arguments as for `encode`.
         """
         reflectance, angles = self._inputs(reflectance, angles)
-        out = self.encode(reflectance, angles)
-        theta = Posterior(self.head.physical(out), self.prior).centre
-        return self.decode(theta, angles, self.head.latent(out).mean)
+        encoded = self.encode(reflectance, angles, days)
+        theta = Posterior(encoded.scores, self.prior).centre
+        return self.decode(theta, angles, encoded.residual.mean)
 
     @torch.no_grad()
     def estimate(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] = DEFAULT_TRAITS
-    ) -> Estimate:
+        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] = DEFAULT_TRAITS,
+        days: Tensor | None = None,
+    ) -> Estimate:  # fmt: skip
         """Traits with uncertainty and checks.
 
         Parameters
         ----------
-        reflectance : Tensor [n, band]
-        angles : Tensor [n, 3]
+        reflectance : Tensor [..., band]
+        angles : Tensor [..., 3]
         variables : tuple of str
             Keys of `traits`.
+        days : Tensor [..., date], optional
+            As for `encode`.
 
         Raises
         ------
@@ -176,7 +224,15 @@ class PhysVAE(nn.Module):
                 f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
             )
         reflectance, angles = self._inputs(reflectance, angles)
-        posterior = self.posterior(reflectance, angles)
+        return self.summarise(
+            self.posterior(reflectance, angles, days), reflectance, angles, variables
+        )
+
+    def summarise(
+        self, posterior: Posterior, reflectance: Tensor, angles: Tensor,
+        variables: tuple[str, ...] = DEFAULT_TRAITS,
+    ) -> Estimate:  # fmt: skip
+        """`estimate` of a posterior that is at hand, of the spectra it belongs to."""
         draws = self.draw_traits(posterior, filled(angles)[..., 0], (*variables, "lai"))
         sd = {name: self.spread(name) * draws[name].std(0) for name in draws}
         return Estimate(
@@ -184,7 +240,7 @@ class PhysVAE(nn.Module):
             {name: sd[name] for name in variables},
             {name: self.quantile(posterior, draws, name, 0.025) for name in variables},
             {name: self.quantile(posterior, draws, name, 0.975) for name in variables},
-            self._misfit(reflectance, angles, posterior.centre),
+            self.misfit(reflectance, angles, posterior.centre),
             self.domain(reflectance),
             sd["lai"] / self.lai_prior_sd,
         )
@@ -193,9 +249,7 @@ class PhysVAE(nn.Module):
         self, posterior: Posterior, sun_zenith: Tensor, names: tuple[str, ...]
     ) -> dict[str, Tensor]:
         """Fixed draws [draw, ...] of traits by name; sun_zenith [...] in degrees."""
-        return traits_of(
-            posterior.score_draws(DRAWS), sun_zenith, names, self.prior, self.products
-        )
+        return traits_of(posterior.score_draws(), sun_zenith, names, self.prior, self.products)
 
     def spread(self, name: str) -> float:
         """How much wider than its draws a trait truly is, on simulations.
@@ -215,7 +269,8 @@ class PhysVAE(nn.Module):
             return self.prior(_first(score, len(self.space)))[..., 0]
         return draw_quantile(draws[name], level)
 
-    def _misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
+    def misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
+        """Distance [...] of spectra from the physical decoding of θ, over its limit."""
         physical = self.physical(theta, filled(angles))
         seen = reflectance.isfinite().sum(-1).clamp_min(1)
         return self.likelihood.misfit(reflectance, physical) / seen / self.misfit_limit
@@ -231,6 +286,12 @@ class PhysVAE(nn.Module):
             raise ValueError(
                 f"angles: expected a last axis of 3 ({', '.join(ANGLES)}), "
                 f"got shape {tuple(angles.shape)}"
+            )
+        axes = LAYOUTS[self.layout]
+        if reflectance.dim() <= len(axes):
+            raise ValueError(
+                f"reflectance: expected axes (..., {', '.join((*axes, 'band'))}), "
+                f"got shape {tuple(reflectance.shape)}"
             )
         x, a = reflectance.to(self.features.mean), angles.to(self.features.mean)
         batch = torch.broadcast_shapes(x.shape[:-1], a.shape[:-1])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from physvae.decoders import PhysicalDecoder, ResidualDecoder
+from physvae.plans import Correction, Residual
 from rtm import ParameterSpace, load_sensor, prosail
 
 BANDS = ("B3", "B4", "B8A")
@@ -39,17 +40,19 @@ def test_products_are_those_of_the_physics(physical):
 
 def residual() -> ResidualDecoder:
     torch.manual_seed(0)
-    return ResidualDecoder(3, latents=2, rank=2, width=8)
+    return ResidualDecoder(3, Residual(latents=2, rank=2, width=8), Correction())
 
 
 def test_a_closed_gate_leaves_pure_physics():
-    assert torch.equal(residual()(torch.randn(4, 2), torch.rand(4, 3)), torch.zeros(4, 3))
+    assert torch.equal(
+        residual()(torch.randn(4, 2), torch.rand(4, 3), torch.zeros(4, 3)), torch.zeros(4, 3)
+    )
 
 
 def test_an_open_gate_sends_no_gradient_into_the_physics():
     decoder, physics = residual(), torch.rand(4, 3, requires_grad=True)
     decoder.gate.fill_(1.0)
-    out = decoder(torch.randn(4, 2), physics)
+    out = decoder(torch.randn(4, 2), physics, torch.zeros(4, 3))
     assert out.abs().max() > 0
     out.sum().backward()
     assert physics.grad is None

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from physvae.distributions import ScoreMixture, TruncatedNormal
-from physvae.posterior import draw_quantile
+from physvae.distributions import TruncatedNormal
+from physvae.draws import draw_quantile
+from physvae.scores import ScoreMixture
 
 INTERVALS = [
     (-1.0, 1.0),

@@ -6,11 +6,13 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from physvae.likelihoods import BandNoise
+from physvae.plans import Likelihood, Noise
 
 
 @pytest.fixture
 def noise():
-    model = BandNoise(5, floor=0.003, relative=0.02, common=0.08, discrepancy=0.004).double()
+    sensor = Noise(floor=0.003, relative=0.02, common=0.08, discrepancy=0.004)
+    model = BandNoise(5, sensor, Likelihood()).double()
     model.requires_grad_(False)
     model.log_discrepancy += torch.linspace(-1, 1, 5)
     return model

@@ -1,0 +1,177 @@
+"""Real spectra without labels: pixels, patches or series, from tables and Zarr stores.
+
+Table (CSV, Parquet): a row a spectrum; columns are the bands, the angles, a group and a date.
+Zarr group: `reflectance` [patch, y, x, band] with the attribute `bands`, reflectance 0-1, NaN
+where missing, and `angles` [patch, 3] (tts, tto, psi) [degree] where they are known.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import zarr
+from torch import Tensor
+
+from physvae.config import Config, Spectra
+from physvae.errors import InputError
+from physvae.tables import read_table
+
+HELD_OUT = 5  # every fifth group (or row, or patch) is kept for evaluation
+
+
+class RealSpectra(NamedTuple):
+    """Reflectance [n, ..., band], angles [n, ..., 3], NaN where missing; days [n, date]."""
+
+    reflectance: Tensor
+    angles: Tensor
+    days: Tensor | None = None
+
+    def take(self, rows: Tensor) -> "RealSpectra":
+        """Some of the spectra, by numbers or by a mask [n]."""
+        return RealSpectra(*(part if part is None else part[rows] for part in self))
+
+    def to(self, device: torch.device) -> "RealSpectra":
+        """The same on a device."""
+        return RealSpectra(*(part if part is None else part.to(device) for part in self))
+
+    @property
+    def valid(self) -> Tensor:
+        """Which of the spectra hold anything [n, ...]."""
+        return self.reflectance.isfinite().any(-1)
+
+
+def read_spectra(
+    path: Path, entry: Spectra, bands: tuple[str, ...], plan: Any = None
+) -> tuple[RealSpectra, Tensor]:
+    """One source of spectra, and which of it is for training (the rest is held out).
+
+    Parameters
+    ----------
+    path : Path
+    entry : Spectra
+        What the source's columns are called.
+    bands : tuple of str
+        Bands of the model; all must be there.
+    plan : EncoderPlan, optional
+        Of an encoder of patches or series; else single spectra are given.
+
+    Raises
+    ------
+    InputError
+        Where the source is not what the file of training says or the encoder needs.
+    """
+    kind = getattr(plan, "kind", "mlp")
+    if path.suffix == ".zarr":
+        if kind == "temporal":
+            raise InputError(f"{path}: expected a table with dates for a series, got patches")
+        return _patches(path, bands, plan.patch if plan and kind == "spatial" else None)
+    if kind == "spatial":
+        raise InputError(f"{path}: expected a Zarr store of patches, got a table")
+    table = read_table(path)
+    absent = [name for name in bands if name not in table]
+    if absent:
+        raise InputError(f"{path}: expected columns {', '.join(bands)}, got none of {absent[0]}")
+    rows = len(table[bands[0]])
+    gap = np.full(rows, np.nan)
+    names = (entry.sun_zenith, "view_zenith_deg", "relative_azimuth_deg")
+    columns = [[table.get(name, gap) for name in group] for group in (bands, names)]
+    real = RealSpectra(*(torch.tensor(np.stack(c, -1), dtype=torch.float32) for c in columns))
+    _, group = np.unique(_column(path, table, entry.group, np.arange(rows)), return_inverse=True)
+    if kind == "temporal":
+        real = _series(real, group, _days(path, table, entry))
+        group = np.arange(len(real.reflectance))
+    return real, torch.from_numpy(group % HELD_OUT != HELD_OUT - 1)
+
+
+def read_all(config: Config, data: Path) -> RealSpectra:
+    """All spectra for training that a configuration names; an empty set where it names none."""
+    parts = []
+    for entry in config.spectra:
+        real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
+        parts.append(real.take(training))
+    if not parts:
+        return RealSpectra(torch.empty(0, len(config.bands)), torch.empty(0, 3))
+    if parts[0].days is not None:
+        longest = max(part.reflectance.shape[1] for part in parts)
+        parts = [RealSpectra(*(_longer(column, longest) for column in part)) for part in parts]
+        return RealSpectra(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    columns = zip(*(part[:2] for part in parts), strict=True)
+    return RealSpectra(*(torch.cat(column) for column in columns))
+
+
+def _column(path: Path, table: dict, name: str | None, default: np.ndarray) -> np.ndarray:
+    if name is None:
+        return default
+    if name not in table:
+        raise InputError(f"{path}: expected a column {name}, got none")
+    return table[name]
+
+
+def _days(path: Path, table: dict, entry: Spectra) -> np.ndarray:
+    """Days since 1970 of ISO dates, or the numbers of a column of days."""
+    if entry.group is None or entry.date is None:
+        raise InputError(f"{path}: expected `group` and `date` in the training file for a series")
+    found = _column(path, table, entry.date, np.empty(0))
+    if found.dtype != object:
+        return found
+    try:
+        return np.array([str(v) for v in found], dtype="datetime64[D]").astype(np.float64)
+    except ValueError:
+        raise InputError(f"{path}: {entry.date}: expected ISO dates, got others") from None
+
+
+def _series(real: RealSpectra, group: np.ndarray, days: np.ndarray) -> RealSpectra:
+    """Rows by group and date [group, date], filled up with NaN; days count from the group's
+    first.
+    """
+    order = np.lexsort((days, group))
+    _, first, count = np.unique(group[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(first, count)
+    shape = (len(count), int(count.max()))
+    x = torch.full((*shape, real.reflectance.shape[-1]), torch.nan)
+    angles, day = torch.full((*shape, 3), torch.nan), torch.zeros(shape)
+    row, column = torch.from_numpy(group[order]), torch.from_numpy(place)
+    x[row, column], angles[row, column] = real.reflectance[order], real.angles[order]
+    start = np.repeat(days[order][first], count)
+    day[row, column] = torch.from_numpy(days[order] - start).float()
+    return RealSpectra(x, angles, day)
+
+
+def _longer(part: Tensor, dates: int) -> Tensor:
+    """A series filled up to a number of dates: NaN for spectra and angles, 0 for days."""
+    more = dates - part.shape[1]
+    if part.dim() == 2:
+        return torch.nn.functional.pad(part, (0, more))
+    return torch.nn.functional.pad(part, (0, 0, 0, more), value=torch.nan)
+
+
+def _patches(path: Path, bands: tuple[str, ...], size: int | None) -> tuple[RealSpectra, Tensor]:
+    """Patches cut to `size` a side, or all pixels; every fifth patch is held out."""
+    try:
+        store: Any = zarr.open_group(path, mode="r")
+        array = store["reflectance"]
+        names = list(array.attrs.get("bands", store.attrs.get("bands", ())))
+        values = np.asarray(array[:], dtype=np.float32)
+        angles = np.asarray(store["angles"][:], np.float32) if "angles" in store else None
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected a Zarr group with reflectance [patch, y, x, band], got {error}"
+        ) from None
+    if values.ndim != 4 or set(bands) - set(names):
+        raise InputError(f"{path}: expected reflectance [patch, y, x, band] with bands {bands}")
+    x = torch.from_numpy(values[..., [names.index(band) for band in bands]])
+    patch = torch.arange(len(x))
+    a = torch.full((len(x), 3), torch.nan) if angles is None else torch.from_numpy(angles)
+    if size is None:
+        patch = patch[:, None, None].expand(x.shape[:-1]).flatten()
+        x, a = x.flatten(0, 2), a[:, None, None].expand(*x.shape[:-1], 3).flatten(0, 2)
+    else:
+        if min(x.shape[1:3]) < size:
+            raise InputError(f"{path}: expected patches of {size} pixels or more, got smaller")
+        tiles = x.unfold(1, size, size).unfold(2, size, size)  # [patch, row, column, band, y, x]
+        count = tiles.shape[1] * tiles.shape[2]
+        x = tiles.flatten(0, 2).movedim(1, -1)
+        patch = patch.repeat_interleave(count)
+        a = a.repeat_interleave(count, 0)[:, None, None].expand(*x.shape[:-1], 3)
+    return RealSpectra(x, a), patch % HELD_OUT != HELD_OUT - 1
