@@ -34,6 +34,14 @@ def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, bloc
     return _joined([compute(*part) for part in parts])
 
 
+def in_parts(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int) -> Outputs:
+    """The same for a function that keeps nothing but its inputs for the way back."""
+    if inputs[0].shape[-1] <= block:
+        return compute(*inputs)
+    parts = zip(*(x.split(block, -1) for x in inputs), strict=True)
+    return _joined([compute(*part) for part in parts])
+
+
 def in_even_blocks(
     compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int
 ) -> Outputs:

@@ -6,6 +6,7 @@ Inside, the axes are [parameter | wavelength | class, canopy]: the canopies stan
 what belongs to a canopy broadcasts against its spectra and loops run along the canopies.
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from rtm import products as product
-from rtm.blocks import in_blocks, in_even_blocks
+from rtm.blocks import Outputs, in_blocks, in_even_blocks, in_parts
 from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.foursail2 import crowns, foursail2
+from rtm.fused import Fused, Untraceable
 from rtm.lidf import Beta, Campbell, Verhoef, class_edges
 from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
 from rtm.parameters import TRAITS, ParameterSpace, brown
@@ -28,6 +30,7 @@ from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants, within_range
 
 _BLOCK = 65536  # numbers of a spectral array that are worked on at a time
 _COMPILED_BLOCK = 16384
+_FUSED_BLOCK = 1 << 23
 LIDF = {"campbell": Campbell, "verhoef": Verhoef, "beta": Beta}
 _TWO_LAYERS = ("cv", "zeta", "fraction_brown", "diss")
 
@@ -94,7 +97,7 @@ class Prosail(nn.Module):
     float64 and cast to theta's dtype. Only shapes are checked here; `prosail` checks values.
 
     Long batches are worked off in blocks, see rtm.blocks. `model.compile()` makes the model
-    several times faster where a compiler is at hand.
+    many times faster.
 
     Examples
     --------
@@ -139,7 +142,7 @@ class Prosail(nn.Module):
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         self.soil = DryWetSoil() if soil is None else soil
         self.lidf = LIDF[lidf]()
-        self._compiled = None
+        self._compiled, self._fused = None, None
         given = within_range(full_grid() if wavelength is None else wavelength)
         self._constants(given if self.sensor is None else self.sensor.wavelength)
         self.space = self._space()
@@ -201,53 +204,72 @@ class Prosail(nn.Module):
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
         view = angles.to(theta).expand(*shape, 3).reshape(-1, 3).T.contiguous()
-        if self._compiled is not None:
-            found = in_even_blocks(
-                self._compiled, (flat, view), block=self._block(_COMPILED_BLOCK)
-            )
-        else:
-            found = in_blocks(self._reflectance, (flat, view), block=self._block(_BLOCK))
+        found = self._worked_off(flat, view)
         fields = [x if x is None else x.reshape((*shape, *x.shape[1:])) for x in found]
         axis = (self._wavelength, None) if self.sensor is None else (None, self.sensor.bands)
         return CanopyReflectance._make([*fields, *axis])
 
-    def compile(self, **options) -> None:
-        """Fuse the physics into a few loops with torch.compile, in place.
+    def _worked_off(self, theta: Tensor, angles: Tensor) -> Outputs:
+        """`_reflectance` in blocks, compiled where that was asked for."""
+        inputs, on_processor = (theta, angles), theta.device.type == "cpu"
+        if self._fused is not None and on_processor and theta.dtype == torch.float32:
+            return in_parts(self._fused_reflectance, inputs, block=self._block(_FUSED_BLOCK))
+        if self._compiled is not None and not (self._fused is not None and on_processor):
+            block = self._block(_COMPILED_BLOCK)
+            return in_even_blocks(self._compiled, inputs, block=block)
+        return in_blocks(self._reflectance, inputs, block=self._block(_BLOCK))
 
-        The first call of each kind (dtype, with or without gradient) takes a minute or two and
-        needs a C++ compiler; every later one is several times faster. Second derivatives and
-        torch.func need the model as it was before.
+    def compile(self, **options) -> None:
+        """Make the model fast, in place.
+
+        On a processor float32 runs through loops made for it (rtm.fused), many times faster and
+        in little memory; this takes a few seconds and no compiler, and as much again when the
+        first gradient is asked for. There float64 stays as it is. On other devices torch.compile
+        does it, which takes minutes. Second derivatives and torch.func need a model that is not
+        compiled.
 
         Parameters
         ----------
         **options
-            For the inductor, on top of ours.
+            For the inductor of torch.compile, on top of ours.
         """
         options = {"max_fusion_size": 2000, **options}
         self._compiled = torch.compile(
             self._reflectance, fullgraph=True, dynamic=False, options=options
         )
+        with contextlib.suppress(Untraceable):
+            self._fused = Fused(self._factors, rows=(len(self.space), 3))
 
     def _block(self, numbers: int) -> int:
         """Canopies a block: a multiple of 16 that gives spectral arrays of about that size."""
         return -(-numbers // self._absorption.shape[0] // 16) * 16
 
-    def _reflectance(self, theta: Tensor, angles: Tensor) -> tuple[Tensor | None, ...]:
+    def _reflectance(self, theta: Tensor, angles: Tensor) -> Outputs:
         """A result's fields [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""
+        return self._seen(self._factors(theta, angles))
+
+    def _fused_reflectance(self, theta: Tensor, angles: Tensor) -> Outputs:
+        assert self._fused is not None
+        return self._seen(self._fused(theta, angles))
+
+    def _factors(self, theta: Tensor, angles: Tensor) -> tuple[Tensor, ...]:
+        """The four factors [wavelength, canopy], then what is covered and absorbed [1, canopy]."""
         p = dict(zip(self.space.names, theta, strict=True))
         soil = self.soil.reflectance(self._part(theta, self.soil), self._shapes.to(theta.dtype))
         share = p["cv"] if self.crowns else None
         lai = p["lai"] if share is None else p["lai"] / share
         shares = self.lidf.shares(self._part(theta, self.lidf), self._edges)
         canopy = self._canopy(theta, p, angles, soil, lai, shares)
-        spectra = (canopy.rso, canopy.rdo, canopy.rsd, canopy.rdd)
-        seen = tuple(self._seen(factor, soil, share) for factor in spectra)
+        factors = (canopy.rso, canopy.rdo, canopy.rsd, canopy.rdd)
+        if share is not None:
+            factors = tuple(soil + share * (factor - soil) for factor in factors)
         if not self.products:
-            return (*seen, None, None, None)
+            return factors
         nadir = (shares * self._angles[0].to(theta.dtype)).sum(0)
         cover = p["cv"] if "cv" in p else torch.ones_like(lai)
-        inside = p["lai"] / cover
-        return (*seen, *self._absorbed(canopy, soil, share), cover * product.fcover(inside, nadir))
+        absorbed = (*self._absorbed(canopy, soil, share),
+                    cover * product.fcover(p["lai"] / cover, nadir))  # fmt: skip
+        return (*factors, *(x.unsqueeze(0) for x in absorbed))
 
     def _part(self, theta: Tensor, owner) -> Tensor:
         start = self.space.index(owner.parameters[0].name)
@@ -293,12 +315,13 @@ class Prosail(nn.Module):
             found.append(fapar if share is None else fapar * share)
         return found
 
-    def _seen(self, factor: Tensor, soil: Tensor, share: Tensor | None) -> Tensor:
-        """A factor [wavelength, canopy] as spectra [canopy, wavelength] or bands."""
-        if share is not None:
-            factor = soil + share * (factor - soil)
-        factor = factor[: len(self._wavelength)].T
-        return factor if self._weights is None else factor @ self._weights.to(factor.dtype)
+    def _seen(self, found: tuple[Tensor, ...]) -> Outputs:
+        """The factors as spectra or bands [canopy, ...], products [canopy]."""
+        spectra = [factor[: len(self._wavelength)].T for factor in found[:4]]
+        if self._weights is not None:
+            spectra = [x @ self._weights.to(x.dtype) for x in spectra]
+        absorbed = [x[0] for x in found[4:]] if self.products else [None] * 3
+        return (*spectra, *absorbed)
 
 
 def _expect(name: str, value, allowed: tuple) -> None:

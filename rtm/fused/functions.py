@@ -1,0 +1,138 @@
+"""Elementary functions of vectors of float32, a few units in the last place from the exact value.
+
+Each argument is reduced to a short interval and a polynomial does the rest; the coefficients are
+minimax fits made with 40 digits, highest power first. Subnormal numbers are not made: e^x is kept
+between 1e-37 and 3e38.
+
+    e^r   = 1 + r + r²·P(r)       |r| ≤ ln 2 / 2           x = n·ln 2 + r
+    ln    = f - f²/2 + f³·P(f)    f + 1 in [√½, √2)        x = 2^e·(1 + f)
+    tanh  = x + x³·P(x²)          |x| ≤ 0.625              else 1 - 2/(e^{2x} + 1)
+    sin   = r + r³·P(r²)          |r| ≤ π/2                x = n·π + r
+    asin  = s + s³·P(s²)          s ≤ 0.5                  acos x = 2·asin √((1 - x)/2) above
+    atan  = t + t³·P(t²)          |t| ≤ tan π/8            atan x = π/4 + atan (x - 1)/(x + 1)
+"""
+
+import math
+from collections.abc import Callable
+
+from rtm.fused.writer import Writer, number, whole
+
+_EXP = [0.00139026953, 0.00836312732, 0.0416668362, 0.166665774, 0.499999996]
+_LOG = [
+    -0.0796990202, 0.126534519, -0.129897143, 0.142102453, -0.166415746, 0.200011909,
+    -0.250003038, 0.3333333,
+]  # fmt: skip
+_TANH = [-0.00609692491, 0.0209973445, -0.0538509503, 0.133327701, -0.333333289]
+_SIN = [-2.40751573e-08, 2.75362134e-06, -0.000198410827, 0.00833333275, -0.166666667]
+_ASIN = [0.0337931559, 0.0170855643, 0.0311145163, 0.0445981735, 0.0750009834, 0.166666663]
+_ATAN = [-0.064561031, 0.107451706, -0.142641109, 0.199995459, -0.333333318]
+_LN2 = (0.693359375, -2.12194440054690583e-4)  # their sum; the first has nine bits
+_PI = (3.140625, 9.67653589793e-4)
+
+
+def _exp(w: Writer, x: str) -> str:
+    x = w.larger(w.smaller(x, number(88.0)), number(-86.0))
+    n = w.intrinsic("roundeven", w.mul(x, number(1.0 / math.log(2.0))))
+    r = w.fma(n, number(-_LN2[0]), x)
+    r = w.fma(n, number(-_LN2[1]), r)
+    y = w.add(w.fma(w.mul(r, r), w.polynomial(r, _EXP), r), number(1.0))
+    shift = w.integer("shl", w.line(f"fptosi {w.vector} {n} to {w.whole}"), whole(23))
+    return w.from_bits(w.integer("add", w.bits(y), shift))
+
+
+def _log(w: Writer, x: str) -> str:
+    bits = w.bits(x)
+    e = w.integer("ashr", w.integer("sub", bits, whole(0x3F3504F3)), whole(23))
+    f = w.sub(w.from_bits(w.integer("sub", bits, w.integer("shl", e, whole(23)))), number(1.0))
+    n = w.line(f"sitofp {w.whole} {e} to {w.vector}")
+    f2 = w.mul(f, f)
+    rest = w.fma(w.mul(f2, f), w.polynomial(f, _LOG), w.mul(f2, number(-0.5)))
+    rest = w.fma(n, number(_LN2[1]), rest)
+    return w.fma(n, number(_LN2[0]), w.add(rest, f))
+
+
+def _log1p(w: Writer, x: str) -> str:
+    u = w.add(x, number(1.0))
+    lost = w.sub(x, w.sub(u, number(1.0)))
+    return w.add(w.call("log", u), w.div(lost, u))
+
+
+def _tanh(w: Writer, x: str) -> str:
+    a, z = w.intrinsic("fabs", x), w.mul(x, x)
+    near = w.fma(w.mul(x, z), w.polynomial(z, _TANH), x)
+    e = w.call("exp", w.add(a, a))
+    far = w.sub(number(1.0), w.div(number(2.0), w.add(e, number(1.0))))
+    far = w.intrinsic("copysign", far, x)
+    return w.where(w.compare("olt", a, number(0.625)), near, far)
+
+
+def _expm1(w: Writer, x: str) -> str:
+    t = w.call("tanh", w.mul(w.smaller(x, number(1.0)), number(0.5)))
+    near = w.div(w.add(t, t), w.sub(number(1.0), t))
+    far = w.sub(w.call("exp", x), number(1.0))
+    return w.where(w.compare("olt", x, number(1.0)), near, far)
+
+
+def _turned(w: Writer, r: str, odd: str) -> str:
+    """The sine of r, with the other sign where `odd` is an odd number."""
+    z = w.mul(r, r)
+    s = w.fma(w.mul(r, z), w.polynomial(z, _SIN), r)
+    flip = w.integer("shl", odd, whole(31))
+    return w.from_bits(w.integer("xor", w.bits(s), flip))
+
+
+def _sin(w: Writer, x: str) -> str:
+    n = w.intrinsic("roundeven", w.mul(x, number(1.0 / math.pi)))
+    r = w.fma(n, number(-_PI[1]), w.fma(n, number(-_PI[0]), x))
+    return _turned(w, r, w.line(f"fptosi {w.vector} {n} to {w.whole}"))
+
+
+def _cos(w: Writer, x: str) -> str:
+    n = w.intrinsic("floor", w.mul(x, number(1.0 / math.pi)))
+    half = w.add(n, number(0.5))
+    r = w.fma(half, number(-_PI[1]), w.fma(half, number(-_PI[0]), x))
+    odd = w.line(f"fptosi {w.vector} {n} to {w.whole}")
+    return _turned(w, r, w.integer("add", odd, whole(1)))
+
+
+def _acos(w: Writer, x: str) -> str:
+    a = w.intrinsic("fabs", x)
+    outer = w.compare("ogt", a, number(0.5))
+    half = w.larger(w.fma(a, number(-0.5), number(0.5)), number(0.0))
+    z = w.where(outer, half, w.mul(x, x))
+    s = w.where(outer, w.intrinsic("sqrt", half), a)
+    asin = w.fma(w.mul(s, z), w.polynomial(z, _ASIN), s)
+    found = w.where(outer, w.add(asin, asin), w.sub(number(math.pi / 2.0), asin))
+    negative = w.compare("olt", x, number(0.0))
+    return w.where(negative, w.sub(number(math.pi), found), found)
+
+
+def _atan(w: Writer, x: str) -> str:
+    a = w.intrinsic("fabs", x)
+    far = w.compare("ogt", a, number(1.0))
+    t = w.where(far, w.div(number(1.0), a), a)
+    middle = w.compare("ogt", t, number(math.tan(math.pi / 8.0)))
+    turned = w.div(w.sub(t, number(1.0)), w.add(t, number(1.0)))
+    t = w.where(middle, turned, t)
+    z = w.mul(t, t)
+    found = w.fma(w.mul(t, z), w.polynomial(z, _ATAN), t)
+    found = w.add(found, w.where(middle, number(math.pi / 4.0), number(0.0)))
+    found = w.where(far, w.sub(number(math.pi / 2.0), found), found)
+    return w.intrinsic("copysign", found, x)
+
+
+FUNCTIONS: dict[str, Callable[[Writer, str], str]] = {
+    "exp": _exp, "log": _log, "log1p": _log1p, "tanh": _tanh, "expm1": _expm1, "sin": _sin,
+    "cos": _cos, "acos": _acos, "atan": _atan,
+}  # fmt: skip
+
+
+def definitions(lanes: int) -> str:
+    """All of them in LLVM's language, for vectors of `lanes` numbers."""
+    parts = []
+    for name, write in FUNCTIONS.items():
+        w = Writer(lanes)
+        result = write(w, "%x")
+        head = f"define internal {w.vector} @{name}({w.vector} %x) alwaysinline {{"
+        parts += [head, *w.lines, f"  ret {w.vector} {result}", "}"]
+    return "\n".join(parts)

@@ -1,0 +1,191 @@
+"""Machine code from a Program, and a function of torch with its gradient made of such code."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import llvmlite.binding as llvm
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtm.fused.emission import emit
+from rtm.fused.program import Program
+from rtm.fused.tracing import trace
+
+_LEAST = 16  # vectors for which a thread of its own pays
+
+
+class Kernel:
+    """A Program as machine code for this processor.
+
+    Parameters
+    ----------
+    program : Program
+
+    Raises
+    ------
+    Untraceable
+        Where an expression has no instruction.
+    """
+
+    def __init__(self, program: Program) -> None:
+        wide = llvm.get_host_cpu_features().get("avx512f", False)
+        self._lanes = 32 if wide else 16  # two registers: one waits, the other works
+        self._rows = [_rows(program, output) for output in program.outputs]
+        self._tables = np.concatenate([np.zeros(0, np.float32), *map(_table, program.tables)])
+        text = emit(program, lanes=self._lanes, attributes=_attributes(512 if wide else 256))
+        self._engine = _engine(text)
+        inputs = [n.setting[0] for n in program.nodes if n.op in ("row", "array")]
+        self._inputs = max(inputs, default=-1) + 1
+        pointers = [ctypes.c_void_p] * (1 + self._inputs + len(self._rows))
+        kernel = ctypes.CFUNCTYPE(None, *pointers, *[ctypes.c_int64] * 3)
+        self._call = kernel(self._engine.get_function_address("kernel"))
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """Outputs [row, canopy] of inputs [row, canopy], both float32, on torch's threads."""
+        n = inputs[0].shape[-1]
+        whole = -(-n // self._lanes) * self._lanes
+        held = [_filled(x, whole) for x in inputs[: self._inputs]]
+        outputs = [torch.empty(rows, whole) for rows in self._rows]
+        pointers = [x.data_ptr() for x in (*held, *outputs)]
+        vectors = whole // self._lanes
+        if not vectors:
+            return outputs
+        threads = max(1, min(torch.get_num_threads(), vectors // _LEAST))
+        edges = [vectors * k // threads * self._lanes for k in range(threads + 1)]
+
+        def work(start: int, stop: int) -> None:
+            self._call(self._tables.ctypes.data, *pointers, whole, start, stop)
+
+        if threads == 1:
+            work(0, whole)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, edges[:-1], edges[1:]))
+        return [x[:, :n] for x in outputs]
+
+
+class Fused:
+    """A function of canopies that runs as one loop, and so does its gradient.
+
+    Parameters
+    ----------
+    function : callable
+        Takes tensors [row, canopy] of few rows, gives a tuple of tensors [row, canopy].
+    rows : sequence of int
+        How many rows each of its arguments has.
+
+    Raises
+    ------
+    Untraceable
+        Where there is something in the function, or in its gradient, that has no expression.
+
+    Notes
+    -----
+    float32 on a processor. The loop of the function is made here, that of a gradient when it is
+    first asked for, which takes some seconds. There are no second derivatives.
+    """
+
+    def __init__(self, function: Callable[..., tuple[Tensor, ...]], rows: Sequence[int]) -> None:
+        self._function, self._rows = function, rows
+        program = trace(function, rows=rows, arrays=[])
+        self._lengths = [_rows(program, output) for output in program.outputs]
+        self.forward = Kernel(program)
+        self._gradients: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Kernel] = {}
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The function's results [row, canopy]."""
+        return _Apply.apply(self, *inputs)  # type: ignore
+
+    def gradient(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> Kernel:
+        """From inputs and the gradients of some outputs to the gradients of some inputs."""
+        if (given, wanted) not in self._gradients:
+            arrays = [n for n, there in zip(self._lengths, given, strict=True) if there]
+
+            @torch.enable_grad()
+            def function(*args: Tensor) -> tuple[Tensor, ...]:
+                inputs = [x.detach().requires_grad_() for x in args[: len(self._rows)]]
+                outputs = _where(self._function(*inputs), given)
+                return torch.autograd.grad(
+                    outputs, _where(inputs, wanted), args[len(inputs) :],
+                    allow_unused=True, materialize_grads=True,
+                )  # fmt: skip
+
+            program = trace(function, rows=self._rows, arrays=arrays)
+            self._gradients[given, wanted] = Kernel(program)
+        return self._gradients[given, wanted]
+
+
+class _Apply(torch.autograd.Function):
+    """Fused as torch sees it."""
+
+    @staticmethod
+    def forward(ctx, fused: Fused, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.fused = fused
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs)
+        return tuple(fused.forward(*inputs))
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor | None):
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "second derivatives: expected a model that is not compiled, got a compiled one"
+            )
+        wanted = ctx.needs_input_grad[1:]
+        given = tuple(g is not None for g in grads)
+        if not any(given):
+            return None, *[None] * len(wanted)
+        kernel = ctx.fused.gradient(given, wanted)
+        found = iter(kernel(*ctx.saved_tensors, *_where(grads, given)))
+        return None, *[next(found) if want else None for want in wanted]
+
+
+def _where(values: Sequence, chosen: Sequence[bool]) -> list:
+    return [x for x, this in zip(values, chosen, strict=True) if this]
+
+
+def _rows(program: Program, output: list[int]) -> int:
+    return len(output) if len(output) > 1 else program.nodes[output[0]].rows
+
+
+def _table(values: Tensor) -> np.ndarray:
+    """As four-byte numbers; whole ones keep their bits."""
+    if values.is_floating_point():
+        return values.numpy().astype(np.float32)
+    return values.numpy().astype(np.int32).view(np.float32)
+
+
+def _filled(x: Tensor, whole: int) -> Tensor:
+    """With its last canopy repeated up to a whole number of vectors."""
+    x = x.detach()
+    if x.shape[-1] < whole:
+        x = torch.cat([x, x[:, -1:].expand(-1, whole - x.shape[-1])], -1)
+    return x.contiguous()
+
+
+def _attributes(bits: int) -> str:
+    return (
+        f'"target-cpu"="{llvm.get_host_cpu_name()}" '
+        f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
+        f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}" '
+        '"reciprocal-estimates"="vec-divf"'
+    )
+
+
+def _engine(text: str) -> llvm.ExecutionEngine:
+    """The text as machine code."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    module = llvm.parse_assembly(text)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
