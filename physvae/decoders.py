@@ -78,35 +78,44 @@ def canopy(plan: Physics) -> dict:
     return plan.model_dump(exclude={"leaf"})
 
 
-class Nothing(nn.Module):
-    """Physics alone."""
+class Addition(nn.Module):
+    """Base of what is added to physics; by itself nothing.
 
-    latents = 0
+    Parameters
+    ----------
+    bands : int
+    residual : Residual
+    correction : Correction
+        Sizes; each class takes those of its own.
+    """
+
+    latents: int = 0
 
     def __init__(self, bands: int, residual: Residual, correction: Correction):
         super().__init__()
 
     def forward(
-        self, latent: Tensor, physical: Tensor, angles: Tensor
-    ) -> Float[Tensor, "*full band"]:
-        """Zero."""
+        self, latent: Float[Tensor, "*#batch latent"], physical: Float[Tensor, "*#batch band"],
+        angles: Float[Tensor, "*#batch angle"],
+    ) -> Float[Tensor, "*full band"]:  # fmt: skip
+        """Reflectance [-] to be added to the physical decoding; angles [degree]."""
         return torch.zeros_like(physical)
 
     def open(self, gate: float) -> None:
-        """There is no gate."""
+        """Set the gate, 0-1, where there is one."""
 
     def orthogonality(self) -> Float[Tensor, ""]:
-        """Zero: there is no basis."""
+        """‖BᵀB − I‖² where there is a basis."""
         return torch.zeros(())
 
 
-class ResidualDecoder(nn.Module):
+class ResidualDecoder(Addition):
     """The low-rank gated residual above; with `geometry` W also sees the cosines of the angles."""
 
     gate: Tensor
 
     def __init__(self, bands: int, residual: Residual, correction: Correction):
-        super().__init__()
+        super().__init__(bands, residual, correction)
         self.latents, self.geometry = residual.latents, residual.geometry
         inputs = self.latents + bands + ANGLE_COUNT * self.geometry
         rank = min(residual.rank, bands)
@@ -139,14 +148,13 @@ class ResidualDecoder(nn.Module):
         return (gram - torch.eye(len(gram)).to(gram)).square().sum()
 
 
-class BiasCorrection(nn.Module):
+class BiasCorrection(Addition):
     """MAGIC's correction of the physical decoding; without latents, so a bias and no noise."""
 
     gate: Tensor
-    latents = 0
 
     def __init__(self, bands: int, residual: Residual, correction: Correction):
-        super().__init__()
+        super().__init__(bands, residual, correction)
         sizes = [bands, *(correction.width,) * correction.depth]
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
         last = nn.Linear(sizes[-1], bands)
@@ -167,16 +175,12 @@ class BiasCorrection(nn.Module):
         """Set g, 0-1."""
         self.gate.fill_(gate)
 
-    def orthogonality(self) -> Float[Tensor, ""]:
-        """Zero: there is no basis."""
-        return torch.zeros(())
 
-
-class Combined(nn.Module):
+class Combined(Addition):
     """A bias correction and a residual of what varies."""
 
     def __init__(self, bands: int, residual: Residual, correction: Correction):
-        super().__init__()
+        super().__init__(bands, residual, correction)
         self.correction = BiasCorrection(bands, residual, correction)
         self.residual = ResidualDecoder(bands, residual, correction)
         self.latents = self.residual.latents
@@ -199,7 +203,7 @@ class Combined(nn.Module):
 
 
 DECODERS = {
-    "physical": Nothing,
+    "physical": Addition,
     "residual": ResidualDecoder,
     "correction": BiasCorrection,
     "combined": Combined,

@@ -12,7 +12,7 @@ the axes before the last one are: "pixel" (any), "patch" (…, height, width), "
 """
 
 import math
-from typing import ClassVar
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -24,13 +24,21 @@ from physvae.scaling import ANGLE_COUNT, feature_count
 LONGEST_PERIOD = 2000.0  # days, of the slowest sine that dates are told by
 
 
-def residual_block(width: int, dropout: float, layer=nn.Linear) -> nn.Sequential:
+def residual_block(
+    width: int, dropout: float, layer: Callable[..., nn.Module] = nn.Linear
+) -> nn.Sequential:
     """W₂ SiLU(W₁ SiLU(h)), with dropout before W₂ where asked for."""
     drop = [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(nn.SiLU(), layer(width, width), nn.SiLU(), *drop, layer(width, width))
 
 
-class ResidualMLP(nn.Module):
+class Encoder(nn.Module):
+    """Base: features [..., feature] in, numbers [..., output] out."""
+
+    layout: str
+
+
+class ResidualMLP(Encoder):
     """Residual network on the features of one pixel.
 
     Parameters
@@ -41,7 +49,7 @@ class ResidualMLP(nn.Module):
         Hidden size, residual blocks, dropout.
     """
 
-    layout: ClassVar[str] = "pixel"
+    layout = "pixel"
 
     def __init__(self, bands: int, outputs: int, plan: MLPPlan):
         super().__init__()
@@ -69,10 +77,10 @@ def attention_stack(width: int, heads: int, depth: int, dropout: float) -> nn.Tr
     return nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
 
 
-class SpectralTransformer(nn.Module):
+class SpectralTransformer(Encoder):
     """Attention between the bands and angles of one pixel; what is missing is not attended to."""
 
-    layout: ClassVar[str] = "pixel"
+    layout = "pixel"
 
     def __init__(self, bands: int, outputs: int, plan: TransformerPlan):
         super().__init__()
@@ -108,10 +116,10 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, size, padding=size // 2, padding_mode="replicate")
 
 
-class SpatialEncoder(nn.Module):
+class SpatialEncoder(Encoder):
     """Convolutions: the first sees 3 × 3 pixels, one block in two widens that by two more."""
 
-    layout: ClassVar[str] = "patch"
+    layout = "patch"
 
     def __init__(self, bands: int, outputs: int, plan: SpatialPlan):
         super().__init__()
@@ -135,10 +143,10 @@ class SpatialEncoder(nn.Module):
         return self.last(h).movedim(1, -1).reshape(*x.shape[:-1], -1)
 
 
-class TemporalEncoder(nn.Module):
+class TemporalEncoder(Encoder):
     """Attention between the dates of one pixel; a date without any band asks and does not tell."""
 
-    layout: ClassVar[str] = "series"
+    layout = "series"
     periods: Tensor
 
     def __init__(self, bands: int, outputs: int, plan: TemporalPlan):
@@ -170,16 +178,16 @@ class TemporalEncoder(nn.Module):
         return self.last(read).reshape(*x.shape[:-1], -1)
 
 
-class Members(nn.Module):
+class Members(Encoder):
     """A deep ensemble (Lakshminarayanan et al. 2017, arXiv 1612.01474): outputs of every member.
 
     Parameters
     ----------
-    members : list of nn.Module
+    members : list of Encoder
         Encoders of one kind, each with its own start.
     """
 
-    def __init__(self, members: list[nn.Module]):
+    def __init__(self, members: list[Encoder]):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.layout = members[0].layout
@@ -189,7 +197,7 @@ class Members(nn.Module):
         return torch.stack([member(x, days) for member in self.members])
 
 
-ENCODERS = {
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mlp": ResidualMLP,
     "transformer": SpectralTransformer,
     "spatial": SpatialEncoder,
@@ -197,7 +205,7 @@ ENCODERS = {
 }
 
 
-def build_encoder(bands: int, outputs: int, plan) -> nn.Module:
+def build_encoder(bands: int, outputs: int, plan) -> Encoder:
     """The encoder of a plan, or an ensemble of them."""
     kind = ENCODERS[plan.kind]
     if plan.members == 1:

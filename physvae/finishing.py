@@ -81,10 +81,7 @@ def set_limits(model: PhysVAE, config: Config, soils: SoilMixtures | None = None
     block = max(1, BLOCK // model.pixels)
     days = drawn.days if drawn.days is not None else torch.zeros(count, 1)
     columns = (*seen, drawn.scores, drawn.angles, days)
-    blocks = [
-        (*part[:4], part[4] if drawn.days is not None else None)
-        for part in zip(*(column.split(block) for column in columns), strict=True)
-    ]
+    blocks = zip(*(column.split(block) for column in columns), strict=True)
     found = [_misfit_and_ranks(model, *part) for part in blocks]
     model.misfit_limit.copy_(torch.quantile(torch.cat([misfit for misfit, _ in found]), KEPT))
     if config.calibration.spread:
@@ -100,7 +97,7 @@ def set_limits(model: PhysVAE, config: Config, soils: SoilMixtures | None = None
 
 def _misfit_and_ranks(
     model: PhysVAE, reflectance: Tensor, angles: Tensor, truth: Tensor, true_angles: Tensor,
-    days: Tensor | None,
+    days: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Misfits [n], and normal scores [trait, n] of the ranks of the truths among their draws."""
     names = tuple(model.traits)

@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import zuko
@@ -18,7 +19,13 @@ MIN_SCALE = 1e-3  # narrowest posterior, in prior standard deviations
 SCALES = (5e-4, 1.4)  # of a truncated normal, in widths of its interval (Zérah et al. 2024)
 
 
-class GaussianHead(nn.Module):
+class Head(nn.Module):
+    """Base: `size` numbers of a network in, a distribution over scores out."""
+
+    size: int
+
+
+class GaussianHead(Head):
     """Mixture of Gaussians with dense Cholesky factors over the scores."""
 
     place: Tensor
@@ -43,8 +50,12 @@ class GaussianHead(nn.Module):
         return ScoreMixture(logits, loc + self.start, square.tril(-1) + diagonal.diag_embed())
 
 
-class TruncatedHead(nn.Module):
+class TruncatedHead(Head):
     """Mixture of independent truncated normals; mean inside the bounds, scale within `SCALES`."""
+
+    alpha: Tensor
+    beta: Tensor
+    mixing: Tensor
 
     def __init__(self, prior: Prior, plan: TruncatedPlan):
         super().__init__()
@@ -66,7 +77,7 @@ class TruncatedHead(nn.Module):
         return TruncatedMixture(out[..., 0], loc, scale, self.alpha, self.beta, self.mixing)
 
 
-class FlowHead(nn.Module):
+class FlowHead(Head):
     """Neural spline flow (Durkan et al. 2019, arXiv 1906.04032) whose context is the network."""
 
     def __init__(self, prior: Prior, plan: FlowPlan):
@@ -82,7 +93,7 @@ class FlowHead(nn.Module):
         return FlowScores(self.flow(out))
 
 
-POSTERIORS = {
+POSTERIORS: dict[str, Callable[..., Head]] = {
     "gaussian": GaussianHead,
     "truncated-normal": TruncatedHead,
     "flow": FlowHead,

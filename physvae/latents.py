@@ -8,6 +8,7 @@ by the nearest of the K codes c_k, with the straight-through gradient; p(k) = 1/
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,18 @@ class QuantisedLatent:
         return learn + COMMITMENT * commit + math.log(len(self.codes))
 
 
-class GaussianLatents(nn.Module):
+class Latents(nn.Module):
+    """Base: `size` numbers of a network in, a posterior over `latents` residual latents out."""
+
+    latents: int
+    size: int
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """From the prior [*shape, latent]."""
+        raise NotImplementedError
+
+
+class GaussianLatents(Latents):
     """Reads 2·latents numbers as N(m, s²)."""
 
     def __init__(self, latents: int, plan: Residual):
@@ -89,7 +101,7 @@ class GaussianLatents(nn.Module):
         return torch.randn((*shape, self.latents), generator=generator, device=generator.device)
 
 
-class QuantisedLatents(nn.Module):
+class QuantisedLatents(Latents):
     """Reads `latents` numbers as a vector next to one of the codes."""
 
     def __init__(self, latents: int, plan: Residual):
@@ -107,4 +119,7 @@ class QuantisedLatents(nn.Module):
         return self.codes.detach()[which]
 
 
-LATENTS = {"gaussian": GaussianLatents, "vector-quantised": QuantisedLatents}
+LATENTS: dict[str, Callable[..., Latents]] = {
+    "gaussian": GaussianLatents,
+    "vector-quantised": QuantisedLatents,
+}

@@ -70,22 +70,10 @@ class Marginal(BaseModel):
         return self.mean if self.kind == "normal" else float(table(self)[NODES // 2])
 
 
-def _lognormal(m: Marginal) -> stats.rv_continuous:
+def _lognormal(m: Marginal):
+    """Of ln v."""
     bounds = ((np.log(bound) - m.mean) / m.sd for bound in (m.low, m.high))
-    return _Exp(stats.truncnorm(*bounds, loc=m.mean, scale=m.sd))
-
-
-class _Exp:
-    """exp of a frozen scipy distribution, as far as a table needs it."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def ppf(self, p):
-        return np.exp(self.log.ppf(p))
-
-    def isf(self, p):
-        return np.exp(self.log.isf(p))
+    return stats.truncnorm(*bounds, loc=m.mean, scale=m.sd)
 
 
 KINDS: dict[str, Callable] = {
@@ -95,14 +83,20 @@ KINDS: dict[str, Callable] = {
 }
 
 
-@lru_cache(maxsize=256)
 def table(m: Marginal) -> np.ndarray:
-    """Values [node] at the scores −6 … 6, rising; float64."""
+    """Values [node] at the scores −6 … 6, strictly rising; float64."""
+    return _table(m.model_dump_json(exclude={"at_lai_15", "times"}, exclude_unset=True))
+
+
+@lru_cache(maxsize=256)
+def _table(text: str) -> np.ndarray:
+    m = Marginal.model_validate_json(text)
     score = np.linspace(-SCORE_LIMIT, SCORE_LIMIT, NODES)
     law, tail = KINDS[m.kind](m), stats.norm.cdf(-np.abs(score))
     value = np.where(score < 0, law.ppf(tail), law.isf(tail))
-    least = 1e-12 * (m.high - m.low) * np.arange(NODES)  # strictly rising where tails are flat
-    return np.maximum.accumulate(value) * (1 - 1e-9) + least
+    value = np.exp(value) if m.kind == "lognormal" else value
+    rise = 1e-7 * np.linspace(0.0, 1.0, NODES)  # where tails are flat
+    return m.low + (1 - 1e-7) * (value - m.low) + (m.high - m.low) * rise
 
 
 def table_value(w: Tensor, nodes: Tensor) -> Tensor:

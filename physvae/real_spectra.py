@@ -29,11 +29,13 @@ class RealSpectra(NamedTuple):
 
     def take(self, rows: Tensor) -> "RealSpectra":
         """Some of the spectra, by numbers or by a mask [n]."""
-        return RealSpectra(*(part if part is None else part[rows] for part in self))
+        days = None if self.days is None else self.days[rows]
+        return RealSpectra(self.reflectance[rows], self.angles[rows], days)
 
     def to(self, device: torch.device) -> "RealSpectra":
         """The same on a device."""
-        return RealSpectra(*(part if part is None else part.to(device) for part in self))
+        days = None if self.days is None else self.days.to(device)
+        return RealSpectra(self.reflectance.to(device), self.angles.to(device), days)
 
     @property
     def valid(self) -> Tensor:

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from physvae.decoders import PhysicalDecoder
+from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.draws import draw_quantile
-from physvae.latents import GaussianLatent, QuantisedLatent
+from physvae.encoders import Encoder, Members
+from physvae.heads import Head
+from physvae.latents import GaussianLatent, Latents, QuantisedLatent
 from physvae.likelihoods import BandLikelihood
-from physvae.plans import EncoderPlan
+from physvae.plans import EncoderPlan, SpatialPlan, TemporalPlan
 from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
@@ -80,11 +82,11 @@ class PhysVAE(nn.Module):
         Model name and band ids of the last axis of a reflectance.
     prior : Prior
         Of θ, as a map of standard normal scores.
-    features, encoder : Features, nn.Module
+    features, encoder : Features, Encoder
         Input and network of the encoder; one of `physvae.encoders`.
-    head, latents : nn.Module
+    head, latents : Head, Latents
         The network's numbers as distributions; of `physvae.heads` and `physvae.latents`.
-    physical, residual : PhysicalDecoder, nn.Module
+    physical, residual : PhysicalDecoder, Addition
         Physics, and what is added to it; of `physvae.decoders`.
     likelihood : BandLikelihood
         See `physvae.likelihoods`.
@@ -100,8 +102,8 @@ class PhysVAE(nn.Module):
 
     def __init__(
         self, *, name: str, bands: tuple[str, ...], prior: Prior,
-        features: Features, encoder: nn.Module, head: nn.Module, latents: nn.Module,
-        physical: PhysicalDecoder, residual: nn.Module, likelihood: BandLikelihood,
+        features: Features, encoder: Encoder, head: Head, latents: Latents,
+        physical: PhysicalDecoder, residual: Addition, likelihood: BandLikelihood,
         products: ProductNetwork, domain: Domain, plan: EncoderPlan,
     ):  # fmt: skip
         super().__init__()
@@ -130,9 +132,9 @@ class PhysVAE(nn.Module):
     @property
     def pixels(self) -> int:
         """Spectra of one simulated item: 1, those of a patch, or the dates of a series."""
-        if self.layout == "patch":
+        if isinstance(self.plan, SpatialPlan):
             return self.plan.patch**2
-        return self.plan.dates if self.layout == "series" else 1
+        return self.plan.dates if isinstance(self.plan, TemporalPlan) else 1
 
     @property
     def traits(self) -> dict[str, Parameter]:
@@ -169,8 +171,8 @@ class PhysVAE(nn.Module):
         """What each member of an ensemble says; a list of one for a single encoder."""
         seen = self._inputs(reflectance, angles)
         out = self.encoder(self.features(*seen), days)
-        outs = out.unbind(0) if hasattr(self.encoder, "members") else (out,)
-        size = int(self.head.size)
+        outs = out.unbind(0) if isinstance(self.encoder, Members) else (out,)
+        size = self.head.size
         return [Encoded(self.head(o[..., :size]), self.latents(o[..., size:])) for o in outs]
 
     def posterior(

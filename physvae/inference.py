@@ -1,0 +1,161 @@
+"""What else the same latent space tells, as functions of tensors.
+
+    importance_bound     ln p(x) from below, tighter the more draws (Burda et al. 2016)
+    dropout_posterior    the mean posterior of passes with dropout (Gal & Ghahramani 2016)
+    predictive           draws of what a sensor would see, hidden bands and all: gap filling
+    traverse             spectra along one variable, the others as they are
+    latent_vector        the mean scores and residual latents
+    change_score         min over the past of 1 − cos(z_t, z_s) (RaVAEn: Růžička et al. 2022,
+                         10.1038/s41598-022-19437-5)
+    out_of_domain        the largest of three distances over their limits; above 1: a stranger
+
+Spectra are reflectance [..., band], 0-1, NaN where missing; angles [..., 3] in degrees; `days`
+[..., date] for models of series.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from scipy.stats import chi2
+from torch import Tensor, nn
+
+from physvae.config import Loss
+from physvae.draws import DRAWS, draw_quantile
+from physvae.objective import decode_draws, log_ratio
+from physvae.posterior import Posterior
+from physvae.real_spectra import RealSpectra
+from physvae.scores import MemberMixture
+from physvae.vae import PhysVAE, Reconstruction
+
+KEPT = 0.99  # share of the prior within the limit of the latent distance
+
+
+class Predictive(NamedTuple):
+    """What a sensor would see, reflectance [..., band]: moments and the 95 % interval."""
+
+    mean: Tensor
+    sd: Tensor
+    p025: Tensor
+    p975: Tensor
+
+
+@torch.no_grad()
+def importance_bound(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, draws: int,
+    generator: torch.Generator, days: Tensor | None = None,
+) -> Float[Tensor, "*batch"]:  # fmt: skip
+    """Lower bound of ln p(x) [...] with so many draws a component; 1 draw gives the ELBO."""
+    real = RealSpectra(reflectance, angles, days)
+    found = decode_draws(
+        model, real, (reflectance, angles), Loss.model_construct(draws=draws), generator
+    )
+    ratio = model.likelihood.log_prob(reflectance, found.total) + log_ratio(found)
+    each = ratio.logsumexp(0) - math.log(draws)
+    return (each + found.weight.log()).logsumexp(0)
+
+
+@torch.no_grad()
+def dropout_posterior(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, passes: int, seed: int,
+    days: Tensor | None = None,
+) -> Posterior:  # fmt: skip
+    """The mean of the posteriors of passes with dropout, for `model.summarise`.
+
+    Raises
+    ------
+    ValueError
+        Where the encoder was trained without dropout.
+    """
+    layers = [m for m in model.encoder.modules() if isinstance(m, nn.Dropout) and m.p > 0]
+    if not layers:
+        raise ValueError("dropout: expected an encoder trained with dropout, got one without")
+    kept = model.encoder.training
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.encoder.train()
+        found = [model.encode(reflectance, angles, days).scores for _ in range(passes)]
+        model.encoder.train(kept)
+    return Posterior(MemberMixture(found), model.prior)
+
+
+@torch.no_grad()
+def predictive(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, generator: torch.Generator,
+    draws: int = DRAWS, days: Tensor | None = None,
+) -> Predictive:  # fmt: skip
+    """Posterior predictive of every band, hidden ones too: variables, residual and noise."""
+    x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
+    encoded = model.encode(x, a, days)
+    theta = model.prior(encoded.scores.fixed(draws))
+    latent = encoded.residual.rsample(draws, generator)
+    seen = model.likelihood.draw(model.decode(theta, a, latent).total, generator)
+    interval = (draw_quantile(seen, p) for p in (0.025, 0.975))
+    return Predictive(seen.mean(0), seen.std(0), *interval)
+
+
+@torch.no_grad()
+def traverse(
+    model: PhysVAE, theta: Tensor, angles: Tensor, name: str, values: Tensor,
+    latent: Tensor | None = None,
+) -> Reconstruction:  # fmt: skip
+    """Spectra [value, ..., band] of θ [..., parameter] with one variable at given values.
+
+    Parameters
+    ----------
+    name : str
+        A variable of `model.space`.
+    values : Tensor [value]
+        In the variable's unit.
+    latent : Tensor [..., latent], optional
+        Residual latents; zero where not given.
+    """
+    moved = theta.expand(len(values), *theta.shape).clone()
+    moved[..., model.space.index(name)] = values.reshape(-1, *(1,) * (theta.dim() - 1)).to(theta)
+    rest = theta.new_zeros((*theta.shape[:-1], model.latents.latents))
+    rest = rest if latent is None else latent
+    return model.decode(moved, angles, rest.expand(len(values), *rest.shape))
+
+
+@torch.no_grad()
+def latent_vector(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+) -> Float[Tensor, "*batch latent"]:
+    """Mean scores of the variables, then mean residual latents."""
+    encoded = model.encode(reflectance, angles, days)
+    return torch.cat((encoded.scores.mean, encoded.residual.mean), -1)
+
+
+def change_score(
+    now: Float[Tensor, "*batch latent"], past: Float[Tensor, "date *batch latent"]
+) -> Float[Tensor, "*batch"]:
+    """Least cosine distance 0-2 of latent vectors to those of earlier dates.
+
+    >>> z = torch.tensor([1.0, 0.0])
+    >>> change_score(z, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
+    tensor(1.)
+    """
+    return (1.0 - nn.functional.cosine_similarity(now.unsqueeze(0), past, dim=-1)).amin(0)
+
+
+@torch.no_grad()
+def out_of_domain(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+) -> Float[Tensor, "*batch"]:
+    """How far a spectrum is from what the model knows; above 1 it is a stranger.
+
+    The largest of: misfit of the physical decoding, distance from the training spectra (98 % of
+    simulations are within either limit), and the square of the mean scores over the 99 % quantile
+    of the prior's (which mean scores, narrower than the prior, keep more often).
+    """
+    x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
+    posterior = model.posterior(x, a, days)
+    scores = posterior.scores.mean
+    limit = float(chi2.ppf(KEPT, scores.shape[-1]))
+    distances = (
+        model.misfit(x, a, posterior.centre),
+        model.domain(x),
+        scores.square().sum(-1) / limit,
+    )
+    return torch.stack(distances).amax(0)
