@@ -16,6 +16,7 @@ nadir; a row that lacks a band or the sun zenith has no estimate.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,41 @@ _SHAPES = {  # I inputs, J neurons
 }
 
 
+class Prediction(NamedTuple):
+    """Estimates [n] and, where the method has one, its 95 % interval."""
+
+    mean: np.ndarray
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+
+class Baseline(Protocol):
+    """A method to compare with: a name, the trait it estimates, and estimates for a table."""
+
+    @property
+    def name(self) -> str:
+        """What tables and figures call it."""
+        ...
+
+    @property
+    def trait(self) -> str:
+        """The trait it estimates."""
+        ...
+
+    def predict(self, frame: pd.DataFrame, rows: pd.DataFrame) -> Prediction:
+        """Estimates of every row.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Bands and angles.
+        rows : DataFrame
+            Row by row the same: `site`, `measured`. A method that learns from them estimates
+            every site from the other sites alone.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Net:
     """A network of one hidden layer and where its inputs come from."""
@@ -65,6 +101,37 @@ class Net:
     def __call__(self, frame: pd.DataFrame) -> np.ndarray:
         """Estimates [n] of `trait`, in its unit, for a table with bands and angles."""
         return self.factor * forward(network_inputs(frame, self.inputs), **self.constants)
+
+    def predict(self, frame: pd.DataFrame, rows: pd.DataFrame) -> Prediction:
+        """Estimates of every row; the network has no interval and learns nothing here."""
+        return Prediction(self(frame))
+
+
+def load_baseline(text: str, trait: str) -> Baseline:
+    """A baseline by its name on the command line.
+
+    Parameters
+    ----------
+    text : str
+        ``index:ndvi`` (see `validation.indices`), ``lut`` (see `validation.look_up`), or the path
+        of a network in JSON.
+    trait : str
+        What is to be estimated.
+
+    Raises
+    ------
+    InputError, UsageError
+        If there is no such index, or the file is no network.
+    """
+    if text.startswith("index:"):
+        from validation.indices import IndexRegression
+
+        return IndexRegression.named(text.removeprefix("index:"), trait)
+    if text == "lut":
+        from validation.look_up import LookUp
+
+        return LookUp.simulated(trait)
+    return load_net(text)
 
 
 def load_net(path: str | Path) -> Net:

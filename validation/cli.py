@@ -1,19 +1,19 @@
-"""`physvae validate`: a field table in, a report folder out."""
+"""`physvae validate` and `physvae calibrate`: options in, a report or an adjustment file out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from physvae.errors import UsageError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 DEFAULT_MODEL = "sentinel-2"
 
 Field = Annotated[
-    Path, typer.Argument(metavar="FIELD", help="Table (CSV or Parquet) with a measured trait.")
+    Path,
+    typer.Argument(
+        metavar="FIELD", help="Measured plots: CSV, Excel, Parquet, GeoPackage, shapefile."
+    ),
 ]
 Output = Annotated[
     Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the report.")
@@ -22,85 +22,157 @@ Estimates = Annotated[
     Path | None,
     typer.Option(metavar="TABLE", help="Estimates of these rows; without, they are retrieved."),
 ]
+Maps = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--map", metavar="MAP", help="Map to look the plots up on (.tif .nc .zarr); repeatable."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(metavar="M", help=f"Model to retrieve with: name or folder [{DEFAULT_MODEL}]."),
 ]
 Baseline = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
-        metavar="NET.json", help="A network in SNAP's format to compare with; repeatable."
+        metavar="B",
+        help="To compare with: a network in SNAP's format (NET.json), index:ndvi|evi2|ndre|cire|"
+        "ireci|nirv, or lut; repeatable.",
     ),
 ]
 Trait = Annotated[str, typer.Option(metavar="NAME", help="Trait to compare: lai, ccc, cab, ...")]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Adjustment of the intervals (see physvae calibrate)."),
+]
+Campaign = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="FIELD is a published table: frm4veg, belsar, gbov, neon."),
+]
+Crs = Annotated[
+    str | None, typer.Option(help="Of columns x and y, or of a shapefile without: EPSG:32632.")
+]
+Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: . or ,")]
+DateFormat = Annotated[str | None, typer.Option(help="Of the dates: %d/%m/%Y")]
+Units = Annotated[
+    list[str] | None, typer.Option("--unit", help="Of a measured trait: ccc=ug/cm2; repeatable.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="The table's name of a column: lai=LAI_true; repeatable."),
+]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel file.")]
+Layer = Annotated[str | None, typer.Option(help="Layer of a GeoPackage.")]
+Variable = Annotated[
+    str | None, typer.Option("--map-variable", help="Variable or band of another product's map.")
+]
+Window = Annotated[int, typer.Option(help="Pixels on a side around a point, odd.")]
+MaxDays = Annotated[int, typer.Option(min=0, help="Between measurement and map.")]
+Time = Annotated[str, typer.Option(help="Maps of several dates: nearest or interpolate.")]
+MaxCv = Annotated[
+    float | None, typer.Option(help="Leave out plots whose pixels vary more (sd / mean).")
+]
 
 
 def validate(
     field: Field,
     output: Output,
     estimates: Estimates = None,
+    maps: Maps = None,
     model: Model = None,
     baseline: Baseline = None,
     trait: Trait = "lai",
+    calibration: Calibration = None,
+    campaign: Campaign = None,
+    crs: Crs = None,
+    decimal: Decimal = None,
+    date_format: DateFormat = None,
+    unit: Units = None,
+    column: Columns = None,
+    sheet: Sheet = None,
+    layer: Layer = None,
+    map_variable: Variable = None,
+    window: Window = 1,
+    max_days: MaxDays = 5,
+    time: Time = "nearest",
+    max_cv: MaxCv = None,
 ) -> None:
-    """Compare retrieved traits with field measurements: numbers, pairs and figures.
+    """Compare retrieved traits with field measurements: a page, numbers, pairs and figures.
 
     FIELD has a column with the measured trait (lai, ccc_g_m2, cab_ug_cm2, ...) and, if it likes,
-    site, plot, field_date and lai_std; where nothing is retrieved yet, also the bands B2 ... B12
-    (reflectance 0-1) and sun_zenith_deg, view_zenith_deg, relative_azimuth_deg.
+    site, plot, field_date and lai_std; with --map places (lat and lon, or shapes); where nothing
+    is retrieved yet the bands B2 ... B12 (reflectance 0-1) and sun_zenith_deg, view_zenith_deg,
+    relative_azimuth_deg.
 
     For example: physvae validate field.csv -o report
     """
-    from validation.baselines import load_net
-    from validation.fielddata import read_table
-    from validation.report import evaluate
+    from validation import running
+    from validation.mapmatch import Rules
+    from validation.reading import Reading
 
-    if estimates is not None and model is not None:
-        raise UsageError("--model: expected none beside --estimates, which are retrieved already")
-    nets = [load_net(path) for path in baseline or []]
-    table = read_table(field)
-    if estimates is None:
-        found = _retrieve(table, model or DEFAULT_MODEL, trait, source=field.name)
-        name = f"PhysVAE {Path(model or DEFAULT_MODEL).name}"
-    else:
-        found, name = read_table(estimates), estimates.stem
-    report = evaluate(found, table, trait=trait, baselines=nets, name=name)
-    paths = report.write(output)
-    _print(report.metrics, paths)
-
-
-def _retrieve(table: "pd.DataFrame", model: str, trait: str, *, source: str) -> "pd.DataFrame":
-    """Estimates of one trait for every row of the field table."""
-    from inversion.tables import retrieve_table
-    from validation.fielddata import measured_column
-
-    measured_column(table, trait)
-    return retrieve_table(table, model=model, variables=(trait,), source=source)
+    if sum(given is not None for given in (estimates, maps or None, model)) > 1:
+        other = "--model" if model is not None else "--map"
+        raise UsageError(f"{other}: expected none beside what is retrieved already")
+    said = Reading(
+        crs=crs, decimal=decimal, date_format=date_format, sheet=sheet, layer=layer,
+        units=assignments(unit, "--unit"), columns=assignments(column, "--column"),
+    )  # fmt: skip
+    rules = Rules(window=window, most_days=max_days, time=time, most_cv=max_cv)
+    task = running.Task(
+        field=field, said=said, campaign=campaign, trait=trait, estimates=estimates,
+        maps=tuple(maps or ()), map_variable=map_variable, rules=rules,
+        model=model or DEFAULT_MODEL, baselines=tuple(baseline or ()), calibration=calibration,
+    )  # fmt: skip
+    report = running.run(task)
+    running.tell(report.metrics, report.write(output))
 
 
-def _print(metrics: dict, paths: list[Path]) -> None:
-    """Print the scores, what was left out, and where the report is."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+CalibrateEstimates = Annotated[
+    Path, typer.Argument(metavar="ESTIMATES", help="What `physvae retrieve FIELD` wrote.")
+]
+CalibrateOutput = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE.json", help="The adjustment file.")
+]
+Method = Annotated[
+    str, typer.Option(help="split: rows alike; site: every site weighs the same, for new sites.")
+]
 
-    from validation.tables import SHORT, heads, table_rows
 
-    unit = f" [{metrics['unit']}]" if metrics["unit"] != "-" else ""
-    table = Table(title=Text(f"Retrieved against measured {metrics['symbol']}{unit}"))
-    for place, head in enumerate(heads(SHORT)):
-        table.add_column(head, justify="left" if place < 2 else "right", overflow="fold")
-    previous = None
-    for row in table_rows(metrics, SHORT):
-        if previous not in (None, row[0]):
-            table.add_section()
-        table.add_row(*map(Text, ["" if row[0] == previous else row[0], *row[1:]]))
-        previous = row[0]
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    console.print(table)
-    for reason, rows in metrics["dropped"].items():
-        console.print(Text(f"left out: {rows['count']} × {reason}"))
-    for path in paths:
-        console.print(Text(str(path)), soft_wrap=True)
+def calibrate(
+    estimates: CalibrateEstimates,
+    field: Field,
+    output: CalibrateOutput,
+    trait: Trait = "lai",
+    method: Method = "split",
+    model: Model = None,
+) -> None:
+    """Find on measured plots by how much the intervals must be stretched to hold.
+
+    The file it writes is given to `physvae retrieve --calibration FILE`. Plots that steered it
+    prove nothing afterwards: keep others for `physvae validate`.
+
+    For example: physvae calibrate est.csv field.csv -o adjustment.json
+    """
+    from validation import running
+
+    if output.suffix.lower() != ".json":
+        raise UsageError(f"-o: expected a file name ending in .json, got {output.name}")
+    content = running.find_calibration(estimates, field, trait=trait, method=method, model=model)
+    running.write(content, output)
+
+
+def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping.
+
+    Raises
+    ------
+    UsageError
+        If a text has no equals sign.
+    """
+    found = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"{option}: expected NAME=VALUE, got {text!r}")
+        found[name.strip()] = value.strip()
+    return found

@@ -4,7 +4,11 @@
 |---|---|---|
 | a measured trait: `lai`, `ccc_g_m2`, `cab_ug_cm2`, `fapar`, ... | see `MEASURED` | required |
 | `<measured column>_std` | the same | standard deviation of the measurement, optional |
-| `site`, `plot`, `crop`, `field_date`, `image_date` | text | optional; no `site`: one site "all" |
+| `<measured column>_method_std` | the same | of the method; the two add in quadrature |
+| `lai_method`, `lai_definition` | text | see `validation.definitions` |
+| `clumping_index`, `green_fraction` (and `_std`) | - | convert effective and plant area |
+| `site`, `plot`, `crop`, `biome` | text | optional; no `site`: one site "all" |
+| `field_date`, `image_date` | date | optional |
 | `lat`, `lon` | degree, WGS 84 | optional |
 | `B2` ... `B12`, `sun_zenith_deg`, ... | 0-1, degree | needed for retrieval and baselines |
 
@@ -21,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from physvae.errors import InputError, UsageError
+from validation.definitions import converted, definitions
 
 MEASURED = {
     "lai": ("lai",),
@@ -40,7 +45,8 @@ WHOLE = "all"
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _NUMERIC = re.compile(
-    r"B(\d{1,2}|8A)|lat|lon|quality|.*_(deg|std|sd|p025|p975|input)|"
+    r"B(\d{1,2}|8A)|lat|lon|x|y|quality|clumping_index|green_fraction|"
+    r".*_(deg|std|sd|p\d{3}|input)|"
     + "|".join(name for names in MEASURED.values() for name in names)
 )
 
@@ -49,7 +55,8 @@ class FieldData(NamedTuple):
     """The rows that can be compared, and what became of the others."""
 
     rows: pd.DataFrame
-    """`row` (position in the table, from 0), `site`, `measured`, `measured_std`."""
+    """`row` (position in the table, from 0), `site`, `measured`, `measured_std`, and for LAI
+    `definition` and `measured_as`, the value before a conversion."""
     column: str
     """The measured column."""
     dropped: dict[str, list[int]]
@@ -123,7 +130,7 @@ def _numbers(cells: pd.Series, *, must: bool, where: str, source: str) -> pd.Ser
     if not must:
         return cells
     cell = str(cells.iloc[wrong[0]])[:40]
-    hint = " (a decimal comma?)" if "," in cell else ""
+    hint = " (a decimal comma? then --decimal ,)" if "," in cell else ""
     raise InputError(
         f"{source}, row {wrong[0] + 1}, {where}: expected a finite number or an empty cell, "
         f"got {cell!r}{hint}"
@@ -169,18 +176,42 @@ def select(frame: pd.DataFrame, trait: str) -> FieldData:
     column = measured_column(frame, trait)
     value = frame[column].to_numpy(float)
     reasons = {f"no measured {column}": np.isnan(value), f"measured {column} below 0": value < 0}
+    reasons["the same row twice"] = _repeated(frame) & ~np.any(list(reasons.values()), axis=0)
     keep = ~np.any(list(reasons.values()), axis=0)
     if not keep.any():
         raise InputError(f"field table: expected a measured value in column {column}, got none")
-    rows = pd.DataFrame(
-        {
-            "row": np.arange(len(frame)),
-            "site": site_names(frame),
-            "measured": value,
-            "measured_std": frame.get(f"{column}_std", pd.Series(np.nan, frame.index)).to_numpy(),
-        }
-    )[keep].reset_index(drop=True)
+    named = {"row": np.arange(len(frame)), "site": site_names(frame)}
+    rows = pd.DataFrame(named | _measured(frame, column, trait))[keep].reset_index(drop=True)
     return FieldData(rows, column, {k: rows_of(v) for k, v in reasons.items() if v.any()})
+
+
+def _measured(frame: pd.DataFrame, column: str, trait: str) -> dict[str, np.ndarray]:
+    """Measured values, their standard uncertainty and, for LAI, what exactly they are."""
+    value, spread = frame[column].to_numpy(float), uncertainty(frame, column)
+    if trait != "lai":
+        return {"measured": value, "measured_std": spread}
+    kind = definitions(frame).to_numpy(object)
+    changed, wide, now = converted(value, spread, kind, frame)
+    parts = {"measured": changed, "measured_std": wide, "definition": now}
+    return parts | ({"measured_as": value} if (now != kind).any() else {})
+
+
+def uncertainty(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Standard uncertainty of a measured column: its spread and its method's, in quadrature."""
+    parts = [c for c in (f"{column}_std", f"{column}_method_std") if c in frame.columns]
+    if not parts:
+        return np.full(len(frame), np.nan)
+    table = frame[parts].to_numpy(float)
+    known = np.isfinite(table) & (table >= 0)
+    total = np.sqrt(np.where(known, table, 0.0) ** 2 @ np.ones(len(parts)))
+    return np.where(known.any(axis=1), total, np.nan)
+
+
+def _repeated(frame: pd.DataFrame) -> np.ndarray:
+    """Rows that say in every column what an earlier one said, where rows have names."""
+    if not {"plot", "id"} & set(frame.columns):
+        return np.zeros(len(frame), bool)
+    return frame.drop(columns="geometry", errors="ignore").duplicated().to_numpy()
 
 
 def rows_of(mask: np.ndarray) -> list[int]:

@@ -3,7 +3,8 @@
 Two tables match, in this order of preference:
 1. row by row, if both are equally long and agree in every column of `KEYS` they share and in the
    measured value that `physvae retrieve` passed through as `<column>_input`;
-2. by the columns of `KEYS` they share, if these name every row once.
+2. by the columns of `KEYS` they share, if these name every estimate once; several measurements of
+   one plot on one day share its estimate.
 """
 
 import numpy as np
@@ -40,8 +41,9 @@ def match(estimates: pd.DataFrame, field: pd.DataFrame, *, measured: str) -> np.
             f"of the columns {', '.join(KEYS)} in both tables, got {len(estimates)} estimates "
             f"for {len(field)} field rows"
         )
-    for table, names in (("field table", ours), ("estimates", theirs)):
-        _refuse_duplicates(names, keys, table)
+    if not {"plot", "field_date"} <= set(keys):
+        _refuse_duplicates(ours, keys, "field table")
+    _refuse_duplicates(theirs, keys, "estimates")
     place = {name: position for position, name in enumerate(theirs)}
     positions = np.array([place.get(name, NONE) for name in ours], dtype=int)
     if np.all(positions == NONE):

@@ -2,12 +2,19 @@ r"""Agreement of estimates with measurements: array kernels, no labels, no files
 
 Per row i: m measured, e estimate, [l, u] the central 95 % interval, d = e − m, N rows.
 
-    bias      = Σ d / N
-    RMSE      = √(Σ d² / N)
+    bias      = Σ d / N                        (accuracy A)
+    RMSE      = √(Σ d² / N)                    (uncertainty U)
+    precision = √(Σ (d − bias)² / (N − 1))     (P; Vermote & Kotchenova 2008,
+                                                doi:10.1029/2007JD009662)
+    median bias, MAD = median of d, 1.4826 · median |d − median d|
     ubRMSE    = √(RMSE² − bias²)
-    r         = Pearson's correlation of m and e
+    r, ρ      = Pearson's and Spearman's correlation of m and e
     R²        = 1 − Σ d² / Σ (m − m̄)²          (not r²: a biased estimate loses; may be negative)
     slope, intercept: least squares of e on m,  e ≈ intercept + slope · m
+    odr_slope, odr_intercept: the line with the least squared distances at right angles to it
+                errors in m and in e count alike (the first principal axis). odr_weighted_...: the
+                same with every row's own errors (odrpack; Zwolak, Boggs & Watson 2007,
+                doi:10.1145/1268776.1268782)
     coverage  = share of rows with l ≤ m ≤ u
     width     = Σ (u − l) / N
     interval score = Σ [(u − l) + (2/α)(l − m)₊ + (2/α)(m − u)₊] / N,  α = 0.05
@@ -17,20 +24,28 @@ A statistic that the rows do not define is None: RMSE and bias need one row; ubR
 and intercept two, with more than one measured value (and, for r, more than one estimate).
 
 Uncertainty of coverage: Wilson's 95 % interval (1927, doi:10.1080/01621459.1927.10502953), rows
-taken as independent. Uncertainty of RMSE and bias: percentile bootstrap over clusters (sites in
-the pooled rows, plots inside a site), because rows of one cluster err together. It is None below
-`MIN_CLUSTERS` clusters, and too narrow when they are few: with five sites, read it as a hint.
+taken as independent. The uncertainty of the other scores is in `validation.resampling`.
+
+The measurement has an uncertainty s of its own. A difference agrees with a limit L within it when
+E_n = |d| / √(L² + (2s)²) ≤ 1 (ISO 13528; both at 2σ); s = 0 gives |d| ≤ L.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
+from validation.resampling import bootstrap
+
+__all__ = ["agreement", "bootstrap", "covered", "intervals", "wilson", "within"]
+
 LEVEL = 0.95
-MIN_CLUSTERS = 4
+MAD = 1.482602218505602
+"""1/Φ⁻¹(3/4): makes the median absolute deviation the standard deviation of normal errors."""
 Scores = dict[str, float | int | list[float] | None]
 
 
 def agreement(measured: np.ndarray, estimate: np.ndarray) -> Scores:
-    """n, rmse, bias, ubrmse, r, r2, slope and intercept over the rows where both are numbers.
+    """The scores of the module's head over the rows where both are numbers.
 
     Parameters
     ----------
@@ -39,30 +54,102 @@ def agreement(measured: np.ndarray, estimate: np.ndarray) -> Scores:
     """
     both = np.isfinite(measured) & np.isfinite(estimate)
     m, e = np.asarray(measured, float)[both], np.asarray(estimate, float)[both]
-    names = ("rmse", "bias", "ubrmse", "r", "r2", "slope", "intercept")
+    names = ("rmse", "bias", "median_bias", "mad", "precision", "ubrmse", *_LINES)
     scores: Scores = {"n": len(m), **dict.fromkeys(names)}
     if len(m) == 0:
         return scores
     d = e - m
+    median = float(np.median(d))
     scores |= {"rmse": float(np.sqrt(np.mean(d**2))), "bias": float(np.mean(d))}
+    scores |= {"median_bias": median, "mad": MAD * float(np.median(np.abs(d - median)))}
     if len(m) < 2:
         return scores
-    return scores | {"ubrmse": float(np.std(d))} | _line(m, e)
+    spread = {"ubrmse": float(np.std(d)), "precision": float(np.std(d, ddof=1))}
+    return scores | spread | _line(m, e)
+
+
+_LINES = ("r", "r2", "spearman", "slope", "intercept", "odr_slope", "odr_intercept")
 
 
 def _line(m: np.ndarray, e: np.ndarray) -> Scores:
-    """r, r2, slope and intercept of at least two rows."""
+    """What needs at least two rows and two measured values."""
     dm, de = m - m.mean(), e - e.mean()
     smm, see, sme = float(dm @ dm), float(de @ de), float(dm @ de)
     if smm == 0:
         return {}
     slope = sme / smm
+    varied = see > 0
     return {
-        "r": float(np.clip(sme / np.sqrt(smm * see), -1, 1)) if see > 0 else None,
+        "r": float(np.clip(sme / np.sqrt(smm * see), -1, 1)) if varied else None,
         "r2": 1 - float((e - m) @ (e - m)) / smm,
+        "spearman": _spearman(m, e) if varied else None,
         "slope": slope,
         "intercept": float(e.mean() - slope * m.mean()),
-    }
+    } | (orthogonal(m, e) if varied else {})
+
+
+def _spearman(m: np.ndarray, e: np.ndarray) -> float | None:
+    """Spearman's rank correlation, ties at their mean rank."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(m), rankdata(e)
+    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(r) > 0 for r in ranks) else None
+
+
+def orthogonal(m: np.ndarray, e: np.ndarray) -> Scores:
+    """Slope and intercept of the orthogonal regression of e on m; None for an upright line.
+
+    Where both errors weigh alike it is the first principal axis, in closed form.
+    """
+    names = ("odr_slope", "odr_intercept")
+    covariance = np.cov(m, e)
+    if not np.isfinite(covariance).all():
+        return dict.fromkeys(names)
+    along = np.linalg.eigh(covariance)[1][:, 1]
+    if abs(along[0]) < 1e-9 * abs(along[1]):
+        return dict.fromkeys(names)
+    slope = float(along[1] / along[0])
+    return dict(zip(names, (slope, float(e.mean() - slope * m.mean())), strict=True))
+
+
+def weighted_line(
+    measured: np.ndarray, estimate: np.ndarray, *, spread: np.ndarray, sd: np.ndarray
+) -> Scores:
+    """The orthogonal regression with every row's own errors, over the rows that have both.
+
+    Parameters
+    ----------
+    measured, estimate : array [n]
+    spread, sd : array [n]
+        Standard uncertainty of the measurement and of the estimate; rows without both, or with 0,
+        are left out.
+
+    Returns
+    -------
+    dict
+        `odr_weighted_n`, and from three rows on `odr_weighted_slope`, `odr_weighted_intercept`.
+    """
+    from odrpack import odr_fit
+
+    table = np.stack([np.asarray(a, float) for a in (measured, estimate, spread, sd)])
+    known = np.isfinite(table).all(axis=0) & (table[2] > 0) & (table[3] > 0)
+    m, e, s, t = table[:, known]
+    names = ("odr_weighted_slope", "odr_weighted_intercept")
+    scores: Scores = {"odr_weighted_n": len(m), **dict.fromkeys(names)}
+    start = orthogonal(m, e) if len(m) > 2 and np.ptp(m) > 0 and np.ptp(e) > 0 else {}
+    if None in start.values() or not start:
+        return scores
+    found = odr_fit(
+        lambda x, beta: beta[0] * x + beta[1],
+        m, e, [float(v) for v in start.values() if isinstance(v, float)],
+        weight_x=1 / s**2, weight_y=1 / t**2,
+        jac_beta=lambda x, beta: np.stack([x, np.ones_like(x)]),
+        jac_x=lambda x, beta: np.full_like(x, beta[0]),
+        sstol=1e-15, partol=1e-15, maxit=500,
+    )  # fmt: skip
+    if not (found.success and np.isfinite(found.beta).all()):
+        return scores
+    return scores | dict(zip(names, map(float, found.beta), strict=True))
 
 
 def intervals(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Scores:
@@ -105,50 +192,47 @@ def covered(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.nd
     return np.where(np.isfinite(m) & np.isfinite(low) & np.isfinite(high), inside, np.nan)
 
 
+Limit = Callable[[np.ndarray], np.ndarray]
+"""Largest difference that is accepted at measured values."""
+
+
+def relative_limit(relative: float, floor: float) -> Limit:
+    """max(relative · m, floor) at a measured value m."""
+    return lambda m: np.maximum(relative * m, floor)
+
+
 def within(
-    measured: np.ndarray, estimate: np.ndarray, *, relative: float, floor: float
-) -> float | None:
-    """Share of rows with |e − m| ≤ max(relative · m, floor), or None without rows.
-
-    GCOS-2022 asks for LAI at 95 % of the rows (2σ) 20 % at the least ("threshold") and aims at
-    10 % ("goal"); both are 0.1 in absolute terms where 20 % is less (LAI below 0.5).
-    """
-    m, e = np.asarray(measured, float), np.asarray(estimate, float)
-    both = np.isfinite(m) & np.isfinite(e)
-    if not both.any():
-        return None
-    limit = np.maximum(relative * m[both], floor)
-    return float(np.mean(np.abs(e - m)[both] <= limit))
-
-
-def bootstrap(
     measured: np.ndarray,
     estimate: np.ndarray,
     *,
-    clusters: np.ndarray,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Scores:
-    """95 % confidence intervals of rmse and bias by resampling whole clusters.
+    relative: float,
+    floor: float,
+    spread: np.ndarray | float = 0.0,
+) -> float | None:
+    """Share of rows with |e − m| ≤ √(max(relative · m, floor)² + (2s)²), or None without rows.
 
-    Both are ratios of sums over rows, so a draw needs only each cluster's sums.
+    GCOS-2022 asks for LAI at 95 % of the rows (2σ) 20 % at the least ("threshold") and aims at
+    10 % ("goal"); both are 0.1 in absolute terms where 20 % is less (LAI below 0.5).
 
     Parameters
     ----------
     measured, estimate : array [n]
         NaN is missing.
-    clusters : array [n]
-        A label a row; rows of one label are drawn together.
+    relative, floor : float
+        The limit.
+    spread : array [n] or float
+        Standard uncertainty s of the measurement; 0 where it is missing.
     """
-    names = ("rmse_ci95", "bias_ci95")
-    d = np.asarray(estimate, float) - np.asarray(measured, float)
-    rows = np.isfinite(d)
-    labels, label = np.unique(np.asarray(clusters)[rows].astype(str), return_inverse=True)
-    size = len(labels)
-    if size < MIN_CLUSTERS:
-        return dict.fromkeys(names)
-    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
-    count = times @ np.bincount(label)
-    means = [times @ np.bincount(label, v) / count for v in (d[rows] ** 2, d[rows])]
-    intervals = (np.quantile(draw, (0.025, 0.975)) for draw in (np.sqrt(means[0]), means[1]))
-    return {name: [float(q) for q in pair] for name, pair in zip(names, intervals, strict=True)}
+    inside = accepted(measured, estimate, relative_limit(relative, floor), spread)
+    known = inside[np.isfinite(inside)]
+    return float(known.mean()) if len(known) else None
+
+
+def accepted(
+    measured: np.ndarray, estimate: np.ndarray, limit: Limit, spread: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """1 where E_n ≤ 1 (the module's head), 0 where not, NaN where a value is missing."""
+    m, e = np.asarray(measured, float), np.asarray(estimate, float)
+    both = np.isfinite(m) & np.isfinite(e)
+    wide = np.hypot(limit(m), 2 * np.nan_to_num(spread))
+    return np.where(both, (np.abs(e - m) <= wide).astype(float), np.nan)

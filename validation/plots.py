@@ -1,89 +1,87 @@
-"""The figures of a report: pairs and their scores in, matplotlib figures out, no global state.
-
-Text from the input is shown letter by letter: no mathematics, no control characters.
-"""
+"""The figures of a report: pairs and their scores in, matplotlib figures out, no global state."""
 
 import math
-from pathlib import Path
-from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from validation.comparison import GCOS, GCOS_FLOOR, as_baseline
+from validation import plots_calibration, plots_context
+from validation.comparison import as_baseline
+from validation.drawing import (
+    COLOURS,
+    FAINT,
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    SOFT,
+    STYLE,
+    figure_of,
+    ground,
+    label,
+    limits_of,
+    looks_of,
+    plain,
+    save,
+)
 from validation.tables import shown
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe & Ito's colours, which the colour-blind tell apart, without the yellow."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+__all__ = ["DENSE", "PANELS", "coverage", "figures", "save", "scatter", "sites"]
+
 OTHER = "other sites"
 DENSE = 1500
 """More pairs than this are drawn as a density, without error bars."""
 PANELS = 24
 """At most this many sites get a panel, the largest first."""
 
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "svg.hashsalt": "physvae",
-}
-
 
 def figures(metrics: dict, pairs: pd.DataFrame) -> dict[str, Figure]:
-    """Figures of a report by kind: scatter, sites and, where there are intervals, coverage."""
+    """Figures of a report by kind, those for which there is something to draw."""
     with matplotlib.rc_context(STYLE):
         drawn = {"scatter": scatter(metrics, pairs), "sites": sites(metrics, pairs)}
+        drawn["residuals"] = plots_context.residuals(metrics, pairs)
         if metrics["pooled"]["n_interval"]:
             drawn["coverage"] = coverage(metrics)
+            drawn["calibration"] = plots_calibration.panels(metrics)
+        if plots_context.has_places(pairs):
+            drawn["map"] = plots_context.places(metrics, pairs)
+        if plots_context.repeated(pairs):
+            drawn["series"] = plots_context.series(metrics, pairs)
+        for figure in drawn.values():
+            figure.canvas.draw()  # lays it out, once for all the files it is saved to
+            figure.set_layout_engine("none")
     return drawn
-
-
-def save(figure: Figure, stem: Path) -> None:
-    """Write a figure as `stem`.png and `stem`.svg, the same bytes every time."""
-    with matplotlib.rc_context(STYLE):
-        crop = {"bbox_inches": "tight", "pad_inches": 0.08}
-        figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None}, **crop)
-        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None}, **crop)
-
-
-def plain(text: str, *, longest: int = 40) -> str:
-    """A text that matplotlib draws as it is: no mathematics, no control characters."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return text.replace("$", r"\$")
 
 
 def scatter(metrics: dict, pairs: pd.DataFrame) -> Figure:
     """Estimate against measurement, a panel for the estimates and one for every baseline."""
     methods = _methods(metrics, pairs)
-    limits = _limits(*(rows for _, rows, _ in methods))
-    figure = _figure(0.8 + 4.0 * len(methods), 5.7)
-    panels = figure.subplots(1, len(methods), squeeze=False, sharex=True, sharey=True)[0]
-    looks = _looks(pairs["site"])
-    for axes, (name, rows, scores) in zip(panels, methods, strict=True):
-        _ground(axes, limits, trait=metrics["trait"])
+    limits = limits_of(*(rows for _, rows, _ in methods))
+    across = 2 if len(methods) == 4 else min(len(methods), 3)
+    down = math.ceil(len(methods) / across)
+    figure = figure_of(0.8 + 4.0 * across, 1.2 + 4.5 * down)
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes in panels.flat[len(methods) :]:
+        axes.set_visible(False)
+    looks = looks_of(pairs["site"])
+    for axes, (name, rows, scores) in zip(panels.flat, methods, strict=False):
+        ground(axes, limits, trait=metrics["trait"])
         if len(rows) > DENSE:
             _density(axes, rows, limits)
         else:
             _points(axes, rows, looks)
         axes.set_title(plain(name))
-        axes.set_xlabel(f"measured {_label(metrics)}")
         _corner(axes, scores["pooled"])
-    panels[0].set_ylabel(f"retrieved {_label(metrics)}")
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"retrieved {label(metrics)}")
+    for axes in panels.flat[max(0, len(methods) - across) : len(methods)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(f"measured {label(metrics)}")
     _legend(figure, looks if len(pairs) <= DENSE else {}, metrics)
     return figure
 
@@ -93,24 +91,24 @@ def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
     names = list(pairs["site"].value_counts().index[:PANELS])
     across = min(len(names), 3)
     down = math.ceil(len(names) / across)
-    figure = _figure(0.8 + 2.7 * across, 1.4 + 2.9 * down)
+    figure = figure_of(0.8 + 2.7 * across, 1.4 + 2.9 * down)
     panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    looks, limits = _looks(pairs["site"]), _limits(pairs)
+    looks, limits = looks_of(pairs["site"]), limits_of(pairs)
     if len(looks) > len(COLOURS):
         looks |= dict.fromkeys(looks, (COLOURS[0], MARKERS[0]))
     for axes, name in zip(panels.flat, names, strict=False):
         rows = pairs[pairs["site"] == name]
-        _ground(axes, limits, trait=metrics["trait"])
+        ground(axes, limits, trait=metrics["trait"])
         for baseline in list(metrics["baselines"])[:1]:
             other = as_baseline(rows, baseline)
-            axes.plot(other["measured"], other["estimate"], "x", c="0.45", ms=3.5, mew=0.7)
+            axes.plot(other["measured"], other["estimate"], "x", c=MUTED, ms=3.5, mew=0.7)
         spread = rows["measured_std"].fillna(0)
         axes.errorbar(
             rows["measured"],
             rows["estimate"],
             xerr=spread,
             fmt="none",
-            ecolor="0.6",
+            ecolor=SOFT,
             elinewidth=0.5,
         )
         _points(axes, rows, looks)
@@ -120,9 +118,9 @@ def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
         axes.set_visible(False)
     for axes in panels.flat[max(0, len(names) - across) : len(names)]:
         axes.tick_params(labelbottom=True)
-        axes.set_xlabel(f"measured {_label(metrics)}")
+        axes.set_xlabel(f"measured {label(metrics)}")
     for axes in panels[:, 0]:
-        axes.set_ylabel(f"retrieved {_label(metrics)}")
+        axes.set_ylabel(f"retrieved {label(metrics)}")
     _legend(figure, {}, metrics, per_site=True, spread=bool(pairs["measured_std"].notna().any()))
     return figure
 
@@ -135,12 +133,12 @@ def coverage(metrics: dict) -> Figure:
     rows = sorted(metrics["sites"].items(), key=lambda item: -item[1]["n_interval"])[:PANELS]
     rows = [("pooled", metrics["pooled"]), *rows]
     rows = [(name, scores) for name, scores in rows if scores["n_interval"]]
-    figure = _figure(6.2, 1.3 + 0.34 * len(rows))
+    figure = figure_of(6.2, 1.3 + 0.34 * len(rows))
     axes = figure.subplots()
-    axes.axvline(0.95, color="0.25", lw=1, zorder=1)
+    axes.axvline(0.95, color=INK, lw=1, zorder=1)
     for place, (_, scores) in enumerate(rows):
         low, high = scores["coverage_95_ci95"]
-        colour = "#000000" if place == 0 else COLOURS[0]
+        colour = INK if place == 0 else COLOURS[0]
         axes.plot([low, high], [place, place], "-", c=colour, lw=1.4, solid_capstyle="butt")
         axes.plot(scores["coverage_95"], place, "o", c=colour, ms=5.5, clip_on=False)
         text = f"{scores['coverage_95']:.1%}   n = {scores['n_interval']}"
@@ -158,7 +156,7 @@ def coverage(metrics: dict) -> Figure:
     axes.set_xlabel(
         f"measured {symbol} inside the 95 % interval\n(bar: Wilson's 95 % of the share)"
     )
-    axes.grid(axis="x", color="0.9", lw=0.6)
+    axes.grid(axis="x", color=FAINT, lw=0.6)
     axes.set_title(f"{plain(metrics['name'])}: does the 95 % interval hold?")
     return figure
 
@@ -167,43 +165,6 @@ def _methods(metrics: dict, pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame
     """Name, pairs and scores of the estimates and of every baseline."""
     others = [(n, as_baseline(pairs, n), found) for n, found in metrics["baselines"].items()]
     return [(metrics["name"], pairs, metrics), *others]
-
-
-def _figure(width: float, height: float) -> Figure:
-    """An empty figure [inch] that draws without pyplot."""
-    figure = Figure(figsize=(width, height), layout="compressed")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _looks(site: pd.Series) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every site: the largest have their own, the rest share grey."""
-    names = list(site.value_counts().index)
-    own = names if len(names) <= len(COLOURS) else names[: len(COLOURS)]
-    looks: dict[str, tuple[str, str]] = dict.fromkeys(names, ("0.6", "."))
-    return looks | dict(zip(own, zip(COLOURS, MARKERS, strict=True), strict=False))
-
-
-def _limits(*tables: pd.DataFrame) -> tuple[float, float]:
-    """Ends of both axes: every point is inside, and of the intervals what 99 % stay below."""
-    points = np.concatenate([t[["measured", "estimate"]].to_numpy().ravel() for t in tables])
-    ends = np.concatenate([t["estimate_p975"].dropna().to_numpy() for t in tables])
-    top = max(points.max(), np.quantile(ends, 0.99) if len(ends) else 0.0)
-    low = min(points.min(), 0.0)
-    span = top - low if top > low else 1.0
-    return low - 0.02 * span, low + 1.04 * span
-
-
-def _ground(axes: Axes, limits: tuple[float, float], *, trait: str) -> None:
-    """1:1 line, the GCOS threshold for LAI, equal axes."""
-    axes.plot(limits, limits, color="0.25", lw=0.9, zorder=2.5)
-    if trait == "lai":
-        x = np.linspace(0, limits[1], 200)
-        half = np.maximum(GCOS["gcos_threshold_share"] * x, GCOS_FLOOR)
-        axes.fill_between(x, x - half, x + half, color="0.9", lw=0, zorder=0)
-    axes.set(xlim=limits, ylim=limits, aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
 
 
 def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
@@ -215,7 +176,7 @@ def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -
             known = group[group["inside_95"] == inside]
             at, low, high = known["measured"], known["estimate_p025"], known["estimate_p975"]
             axes.vlines(at, low, high, color=colour, lw=0.6, alpha=alpha, zorder=2)
-        look = {"color": colour, "ms": 3.6, "mew": 0.35, "mec": "white", "alpha": 0.9}
+        look = {"color": colour, "ms": 3.6, "mew": 0.35, "mec": PAPER, "alpha": 0.9}
         axes.plot(group["measured"], group["estimate"], marker, zorder=3, **look)
 
 
@@ -238,7 +199,7 @@ def _corner(axes: Axes, scores: dict, *, size: float = 8) -> None:
     if scores["n_interval"]:
         lines.append(f"95 % interval: covers {100 * scores['coverage_95']:.0f} %,")
         lines.append(f"mean width {scores['width_95']:.2f}")
-    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
+    box = {"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
     text = axes.text(0.03, 0.97, "\n".join(lines).replace("-", "\N{MINUS SIGN}"), va="top")
     text.set(transform=axes.transAxes, fontsize=size, bbox=box, zorder=4)
 
@@ -249,29 +210,24 @@ def _legend(
     """Sites, lines and bands, below the panels."""
     own = {s: look for s, look in looks.items() if look[1] != "."}
     handles = [
-        Line2D([], [], ls="", marker=m, color=c, mec="white", mew=0.4, label=plain(s, longest=30))
+        Line2D([], [], ls="", marker=m, color=c, mec=PAPER, mew=0.4, label=plain(s, longest=30))
         for s, (c, m) in own.items()
     ]
     if len(own) < len(looks):
-        handles.append(Line2D([], [], ls="", marker=".", color="0.6", label=OTHER))
-    handles.append(Line2D([], [], color="0.25", lw=0.9, label="1:1"))
+        handles.append(Line2D([], [], ls="", marker=".", color=SOFT, label=OTHER))
+    handles.append(Line2D([], [], color=INK, lw=0.9, label="1:1"))
     if metrics["trait"] == "lai":
-        label = "±20 %, ≥ 0.1 (GCOS-2022)"
-        handles.append(Line2D([], [], color="0.9", lw=6, label=label))
+        threshold, goal = "GCOS threshold ±20 %, ≥ 0.1", "GCOS goal ±10 %, ≥ 0.1"
+        handles.append(Line2D([], [], color=FAINT, lw=6, label=threshold))
+        handles.append(Line2D([], [], color=SOFT, lw=0.8, ls=(0, (4, 3)), label=goal))
     if metrics["pooled"]["n_interval"] and (looks or per_site):
-        label = "95 % interval (dark: misses)"
-        handles.append(Line2D([], [], color="0.5", lw=0.8, label=label))
+        text = "95 % interval (dark: misses)"
+        handles.append(Line2D([], [], color=MUTED, lw=0.8, label=text))
     if spread:
-        label = "± sd of the measurement"
-        handles.append(Line2D([], [], marker="_", ls="", ms=14, color="0.6", label=label))
+        text = "± sd of the measurement"
+        handles.append(Line2D([], [], marker="_", ls="", ms=14, color=SOFT, label=text))
     for name in list(metrics["baselines"])[:1] if per_site else []:
-        handles.append(Line2D([], [], ls="", marker="x", color="0.45", ms=4, label=plain(name)))
+        handles.append(Line2D([], [], ls="", marker="x", color=MUTED, ms=4, label=plain(name)))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=max(1, int(figure.get_figwidth() / 2.4))
     )
-
-
-def _label(metrics: dict) -> str:
-    """Symbol and unit of the trait."""
-    unit = metrics["unit"]
-    return plain(metrics["symbol"] + (f" [{unit}]" if unit != "-" else ""))

@@ -4,15 +4,17 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from physvae.errors import UsageError
-from validation.baselines import Net
-from validation.comparison import collect, pair
+from validation.baselines import Baseline
+from validation.comparison import collect
+from validation.pairing import pair
 from validation.tables import escape_cells, summary
 
 
@@ -24,17 +26,21 @@ class Report:
     ----------
     metrics : dict
         Content of metrics.json: `trait`, `unit`, `name`, `rows`, `dropped`, `pooled`, `sites`,
-        `unflagged`, `quality`, `baselines`. A statistic that the rows do not define is None.
+        `groups`, `unflagged`, `quality`, `calibration`, `baselines`, `differences`, `stage`,
+        `method`. A statistic that the rows do not define is None.
     pairs : DataFrame
         One row a comparison: `row` (in the field table, from 1), `site`, `measured`, `estimate`,
         `estimate_p025`, ..., and one column a baseline.
+    ledger : DataFrame
+        Every row of the field table: whether it was used, why not, and what is odd about it.
     """
 
     metrics: dict
     pairs: pd.DataFrame
+    ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, directory: str | Path) -> list[Path]:
-        """Write metrics.json, pairs.csv, summary.md and the figures; return their paths.
+        """Write report.html, metrics.json, the tables and the figures; return their paths.
 
         Everything is made in a temporary folder beside `directory` first and moved when it is
         complete, so an error leaves an earlier report as it was.
@@ -61,14 +67,19 @@ class Report:
 
     def _render(self, folder: Path) -> None:
         """Write every file of the report into an empty folder."""
-        from validation import plots
+        from validation import page, plots
 
-        content = json.dumps(_finite(self.metrics), indent=1, allow_nan=False, ensure_ascii=False)
+        content = json.dumps(finite(self.metrics), indent=1, allow_nan=False, ensure_ascii=False)
         (folder / "metrics.json").write_text(content + "\n", encoding="utf-8")
-        escape_cells(self.pairs).to_csv(folder / "pairs.csv", index=False, lineterminator="\n")
+        for name, table in {"pairs": self.pairs, "rows": self.ledger}.items():
+            text = escape_cells(table).to_csv(index=False, lineterminator="\n")
+            (folder / f"{name}.csv").write_text(text, encoding="utf-8")
         (folder / "summary.md").write_text(summary(self.metrics), encoding="utf-8")
-        for kind, figure in plots.figures(self.metrics, self.pairs).items():
+        figures = plots.figures(self.metrics, self.pairs)
+        for kind, figure in figures.items():
             plots.save(figure, folder / f"{self.metrics['trait']}_{kind}")
+        text = page.render(self.metrics, self.ledger, figures)
+        (folder / "report.html").write_text(text, encoding="utf-8")
 
 
 def evaluate(
@@ -76,23 +87,34 @@ def evaluate(
     field: pd.DataFrame,
     *,
     trait: str = "lai",
-    baselines: Sequence[Net] = (),
+    baselines: Sequence[Baseline] = (),
     name: str = "PhysVAE",
+    reasons: Mapping[int, str] | None = None,
+    notes: Mapping[int, list[str]] | None = None,
+    method: Mapping[str, object] | None = None,
 ) -> Report:
     """Compare the estimates of one trait with what was measured.
 
     Parameters
     ----------
     estimates : DataFrame
-        `<trait>`, and where there are any `<trait>_sd`, `<trait>_p025`, `<trait>_p975`, `quality`.
+        `<trait>`, and where there are any `<trait>_sd`, quantiles `<trait>_p025` ...
+        (thousandths), `quality`.
     field : DataFrame
         The field table (see `validation.fielddata`); matched as `validation.matchup` says.
     trait : str
         One of `validation.fielddata.MEASURED`.
-    baselines : sequence of Net
-        Networks to compare with, evaluated on the same rows of the field table.
+    baselines : sequence of Baseline
+        Methods to compare with, evaluated on the same rows of the field table.
     name : str
         What tables and figures call the estimates.
+    reasons : mapping of int to str, optional
+        Given, the estimates stand row by row beside the field table, and this says why a row
+        (from 1) has none (see `validation.mapmatch`).
+    notes : mapping of int to list of str, optional
+        What is odd about a row of the field table (see `validation.reading`).
+    method : mapping, optional
+        How the comparison was made, for the report.
 
     Raises
     ------
@@ -109,19 +131,43 @@ def evaluate(
     >>> evaluate(estimates, field).metrics["pooled"]["bias"]
     0.5
     """
-    names = [net.name for net in baselines]
+    names = [baseline.name for baseline in baselines]
     if len({name, *names}) <= len(names):
         raise UsageError(f"baseline: expected different names, got {', '.join([name, *names])}")
-    pairs = pair(estimates, field, trait, list(baselines))
+    pairs = pair(estimates, field, trait, baselines, reasons=reasons, notes=notes)
     metrics = {
-        "schema": 1,
+        "schema": 2,
         **_called(trait),
         "name": name,
         "rows": {"field": len(field), "compared": len(pairs.rows), "estimates": len(estimates)},
         "dropped": {why: {"count": len(r), "rows": r} for why, r in pairs.dropped.items()},
-        **collect(pairs.rows, trait, names),
+        **collect(pairs, trait, names),
+        "stage": stage(pairs.rows),
+        "method": dict(method or {}),
     }
-    return Report(metrics, pairs.rows)
+    return Report(metrics, pairs.rows, pairs.ledger)
+
+
+def stage(pairs: pd.DataFrame) -> dict[str, object]:
+    """What these rows are in the hierarchy of CEOS LPV, and what they lack for more.
+
+    Stage 1 compares with a small set of locations (fewer than 30) and dates; stage 2 with a
+    significant set of locations and dates, and asks for consistency in space and time with
+    similar products over the globe (Fernandes et al. 2014, doi:10.5067/doc/ceoswgcv/lpv/lai.002;
+    lpvs.gsfc.nasa.gov). A table of plots cannot show the latter: it is stage 1 at most.
+    """
+    days = pairs.get("field_date", pd.Series(dtype=object)).astype(str)
+    years = {day[:4] for day in days if day[:4].isdigit()}
+    sites, plots = int(pairs["site"].nunique()), len(pairs)
+    lacks = "consistency in space and time with other products, over the globe"
+    few = "" if sites >= 30 else f"at least 30 independent locations (here {sites} sites); "
+    return {
+        "stage": 1,
+        "sites": sites,
+        "pairs": plots,
+        "years": sorted(years),
+        "for_stage_2": few + lacks,
+    }
 
 
 def _called(trait: str) -> dict[str, str]:
@@ -132,10 +178,12 @@ def _called(trait: str) -> dict[str, str]:
     return {"trait": trait, "symbol": parameter.symbol, "unit": parameter.unit}
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """The same tree with None in place of NaN and infinity, which JSON cannot say."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

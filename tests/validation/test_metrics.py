@@ -12,12 +12,25 @@ MEASURED = np.array([1.0, 2.0, 3.0, 6.0])
 ESTIMATE = np.array([2.0, 2.0, 5.0, 5.0])  # errors 1, 0, 2, -1
 
 
+ONE_ROW = {"n", "rmse", "bias", "median_bias", "mad"}
+
+
 def test_agreement_equals_the_hand_calculation():
     scores = metrics.agreement(MEASURED, ESTIMATE)
     assert scores["n"] == 4
     assert scores["rmse"] == pytest.approx(np.sqrt(6 / 4), abs=1e-12)
     assert scores["bias"] == pytest.approx(0.5, abs=1e-12)
     assert scores["ubrmse"] == pytest.approx(np.sqrt(1.5 - 0.25), abs=1e-12)
+    # errors around the mean 0.5: 0.5, -0.5, 1.5, -1.5; around the median 0.5: the same sizes
+    assert scores["precision"] == pytest.approx(np.sqrt((0.25 + 0.25 + 2.25 + 2.25) / 3), abs=1e-9)
+    assert scores["median_bias"] == pytest.approx(0.5, abs=1e-12)
+    assert scores["mad"] == pytest.approx(1.482602218505602 * 1.0, abs=1e-9)
+    # ranks 1 2 3 4 and 1.5 1.5 3.5 3.5: Σ of products of deviations 4, of squares 5 and 4
+    assert scores["spearman"] == pytest.approx(4 / np.sqrt(5 * 4), abs=1e-9)
+    # principal axis of the scatter matrix [[14, 9], [9, 9]]: tan 2φ = 18/5
+    slope = np.tan(0.5 * np.arctan2(18, 5))
+    assert scores["odr_slope"] == pytest.approx(slope, abs=1e-9)
+    assert scores["odr_intercept"] == pytest.approx(3.5 - 3 * slope, abs=1e-9)
     # deviations from the means 3 and 3.5: Σ dm² = 14, Σ de² = 9, Σ dm·de = 9
     assert scores["r2"] == pytest.approx(1 - 6 / 14, abs=1e-12)
     assert scores["r"] == pytest.approx(9 / np.sqrt(14 * 9), abs=1e-12)
@@ -50,9 +63,13 @@ def test_missing_rows_count_nowhere():
     [
         ([], [], {"n"}),
         ([np.nan], [1.0], {"n"}),
-        ([2.0], [3.0], {"n", "rmse", "bias"}),
-        ([2.0, 2.0], [3.0, 1.0], {"n", "rmse", "bias", "ubrmse"}),
-        ([1.0, 2.0], [3.0, 3.0], {"n", "rmse", "bias", "ubrmse", "r2", "slope", "intercept"}),
+        ([2.0], [3.0], ONE_ROW),
+        ([2.0, 2.0], [3.0, 1.0], ONE_ROW | {"ubrmse", "precision"}),
+        (
+            [1.0, 2.0],
+            [3.0, 3.0],
+            ONE_ROW | {"ubrmse", "precision", "r2", "slope", "intercept"},
+        ),
     ],
 )
 def test_what_the_rows_do_not_define_is_none(measured, estimate, defined):
@@ -110,6 +127,46 @@ def test_gcos_shares_use_the_floor_at_low_lai():
     estimate = np.array([0.29, 0.31, 4.79, 4.81, 1.0])
     assert metrics.within(measured, estimate, relative=0.2, floor=0.1) == 0.5
     assert metrics.within(measured * np.nan, estimate, relative=0.2, floor=0.1) is None
+
+
+def test_a_limit_grows_with_the_measurements_own_uncertainty():
+    """|d| = 0.6 against a limit of 0.4: E_n = 0.6/√(0.4² + (2s)²) is 1 at s = √0.05 = 0.2236."""
+    m, e = np.array([2.0, 2.0, 2.0]), np.array([2.6, 2.6, 2.6])
+    spread = np.array([np.nan, 0.2236, 0.2237])
+    inside = metrics.accepted(m, e, metrics.relative_limit(0.2, 0.1), spread)
+    assert inside.tolist() == [0.0, 0.0, 1.0]
+    assert metrics.within(m, e, relative=0.2, floor=0.1, spread=spread) == pytest.approx(1 / 3)
+
+
+def test_orthogonal_regression_is_the_principal_axis():
+    """Where both errors weigh alike the solution is known in closed form (first eigenvector)."""
+    generator = np.random.default_rng(6)
+    m = generator.gamma(2, 1.0, 200)
+    e = 1.4 * m - 0.3 + generator.normal(0, 0.5, 200)
+    scores = metrics.agreement(m, e)
+    axis = np.linalg.svd(np.stack([m - m.mean(), e - e.mean()]), full_matrices=False)[0][:, 0]
+    assert scores["odr_slope"] == pytest.approx(axis[1] / axis[0], rel=1e-9)
+    assert metrics.orthogonal(np.ones(3), np.arange(3.0))["odr_slope"] is None
+    weighted = metrics.weighted_line(m, e, spread=np.ones(200), sd=np.ones(200))
+    assert weighted["odr_weighted_slope"] == pytest.approx(scores["odr_slope"], rel=1e-7)
+    assert weighted["odr_weighted_n"] == 200
+
+
+def test_sure_measurements_make_the_line_that_of_least_squares():
+    """With s → 0 only errors in e are left: Σ (e − line)² (York et al. 2004, a known limit)."""
+    generator = np.random.default_rng(8)
+    m = generator.uniform(0, 5, 60)
+    e = 0.7 * m + 0.4 + generator.normal(0, 0.4, 60)
+    found = metrics.weighted_line(m, e, spread=np.full(60, 1e-5), sd=np.ones(60))
+    slope, intercept = np.polyfit(m, e, 1)
+    assert found["odr_weighted_slope"] == pytest.approx(slope, rel=1e-6)
+    assert found["odr_weighted_intercept"] == pytest.approx(intercept, rel=1e-6)
+    few = metrics.weighted_line(m, e, spread=np.where(m > 1e9, 1, np.nan), sd=np.ones(60))
+    assert few == {
+        "odr_weighted_n": 0,
+        "odr_weighted_slope": None,
+        "odr_weighted_intercept": None,
+    }
 
 
 def test_bootstrap_covers_the_standard_error_of_independent_rows():

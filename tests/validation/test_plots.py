@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from validation import evaluate, plots
+from validation import drawing, evaluate, plots
 
 
 def report(n: int, sites: int):
@@ -61,10 +61,10 @@ def test_the_coverage_figure_has_a_row_for_the_pool_and_every_site():
 
 @pytest.mark.parametrize("text", ["$x_{^$", "a\x00b\nc", "x" * 300, "\\frac", ""])
 def test_any_text_can_be_drawn(text):
-    figure = plots._figure(2, 2)
-    figure.text(0.5, 0.5, plots.plain(text))
+    figure = drawing.figure_of(2, 2)
+    figure.text(0.5, 0.5, drawing.plain(text))
     figure.canvas.draw()
-    assert len(plots.plain(text)) <= 42
+    assert len(drawing.plain(text)) <= 42
 
 
 def test_settings_and_pyplot_are_left_alone():
@@ -81,7 +81,7 @@ PROTANOPE = [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1
 @pytest.mark.parametrize("matrix", [DEUTERANOPE, PROTANOPE])
 def test_the_colours_differ_for_the_colour_blind(matrix):
     """Linear RGB as they see it (Viénot, Brettel & Mollon 1999, Color Res. Appl. 24)."""
-    rgb = np.array([matplotlib.colors.to_rgb(c) for c in plots.COLOURS])
+    rgb = np.array([matplotlib.colors.to_rgb(c) for c in drawing.COLOURS])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = linear @ np.array(matrix).T
     distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1)

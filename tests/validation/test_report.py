@@ -14,6 +14,7 @@ from physvae.errors import InputError, UsageError
 from validation import Report, evaluate
 from validation.baselines import load_net
 
+KINDS = ("scatter", "sites", "coverage", "calibration", "residuals")
 EVIL = '=cmd|"<script>alert(1)</script>$x_{^'
 
 
@@ -176,8 +177,10 @@ def test_the_report_says_the_same_in_every_file(written):
     assert set(paths) == {
         "metrics.json",
         "pairs.csv",
+        "rows.csv",
+        "report.html",
         "summary.md",
-        *(f"lai_{k}.{f}" for k in ("scatter", "sites", "coverage") for f in ("png", "svg")),
+        *(f"lai_{k}.{f}" for k in KINDS for f in ("png", "svg")),
     }
     assert strict(paths["metrics.json"].read_text("utf-8")) == report.metrics
     pairs = pd.read_csv(paths["pairs.csv"])

@@ -1,0 +1,92 @@
+"""The whole predictive distribution of a trait, row by row: quantiles on a grid of probabilities.
+
+Tables of estimates carry two quantiles; coverage at other levels, PIT and CRPS need more. A model
+that is at hand is asked for them while it estimates, on the very rows that it is given.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from inversion.quality import Quality
+from inversion.tables import retrieve_table
+from validation.probability import GRID, quantile_name
+
+_NOT_SEEN = Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS
+
+
+class Quantiles:
+    """A model that notes the quantiles of one trait while it estimates; all else is the model's.
+
+    Parameters
+    ----------
+    model
+        A loaded model with `posterior`, `draw_traits` and `quantile`.
+    trait : str
+    levels : tuple of float
+        Probabilities of the quantiles.
+    """
+
+    def __init__(self, model: Any, trait: str, levels: tuple[float, ...] = GRID) -> None:
+        self._model, self._trait, self._levels = model, trait, levels
+        self._blocks: list[np.ndarray] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
+        """Estimate as the model does, and note the quantiles."""
+        self._blocks.append(
+            trait_quantiles(self._model, reflectance, angles, self._trait, self._levels)
+        )
+        return self._model.estimate(reflectance, angles, variables)
+
+    @property
+    def table(self) -> np.ndarray:
+        """Quantiles [row, level] of every row estimated so far."""
+        return np.concatenate(self._blocks or [np.empty((0, len(self._levels)))])
+
+
+def trait_quantiles(
+    model: Any, reflectance: Any, angles: Any, trait: str, levels: tuple[float, ...] = GRID
+) -> np.ndarray:
+    """Quantiles [n, level] of one trait, ascending along the levels.
+
+    Parameters
+    ----------
+    model
+        A loaded model.
+    reflectance : Tensor [n, band]
+    angles : Tensor [n, 3]
+        Degree.
+    trait : str
+    levels : tuple of float
+        Probabilities.
+    """
+    import torch
+
+    from physvae.vae import filled
+
+    with torch.no_grad():
+        posterior = model.posterior(reflectance, angles)
+        draws = model.draw_traits(posterior, filled(angles)[..., 0], (trait, "lai"))
+        columns = [model.quantile(posterior, draws, trait, p) for p in levels]
+        return np.sort(torch.stack(columns, -1).double().cpu().numpy(), axis=-1)
+
+
+def retrieve_with_quantiles(
+    frame: pd.DataFrame, model: Any, trait: str, *, source: str = "table"
+) -> pd.DataFrame:
+    """Estimates of one trait for every row, with the quantiles of `GRID` beside the usual ones.
+
+    Columns ``<trait>_p005`` ... ``<trait>_p995`` join those of `inversion.retrieve_table`.
+    """
+    noting = Quantiles(model, trait)
+    estimates = retrieve_table(frame, model=noting, variables=(trait,), source=source)
+    seen = (estimates["quality"].to_numpy() & np.uint16(_NOT_SEEN)) == 0
+    table = np.full((len(frame), len(GRID)), np.nan)
+    table[seen] = noting.table
+    names = [f"{trait}_{quantile_name(p)}" for p in GRID]
+    grid = pd.DataFrame(table, index=estimates.index, columns=names)
+    return pd.concat([estimates, grid.drop(columns=[n for n in names if n in estimates])], axis=1)

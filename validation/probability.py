@@ -1,0 +1,162 @@
+r"""Whether a predictive distribution is honest: array kernels over its quantiles, nothing else.
+
+Per row i: m measured, q(p) the quantile at probability p on a grid of levels.
+
+    coverage(L)  = share of rows with q((1−L)/2) ≤ m ≤ q((1+L)/2)
+    PIT          = the p with q(p) = m: uniform on [0, 1] where the distributions are right
+                   (Dawid 1984; Gneiting, Balabdaoui & Raftery 2007,
+                   doi:10.1111/j.1467-9868.2007.00587.x)
+    CRPS         = 2 ∫ ρ_p(m − q(p)) dp, the mean over the levels of the pinball loss ρ
+                   (Gneiting & Raftery 2007, doi:10.1198/016214506000001437)
+    sharpness    = mean width of the central interval
+
+The levels are those of true quantiles; nothing is assumed about the shape between mean and
+standard deviation. CRPS and interval score are scoringrules' (Zanetta & Allen 2024).
+"""
+
+import re
+
+import numpy as np
+
+LEVELS = (0.5, 0.68, 0.9, 0.95)
+"""Nominal coverages that are always reported where the quantiles are there."""
+
+GRID = tuple(i / 200 for i in range(1, 200))
+"""Probabilities at which a model is asked for its quantiles."""
+
+_NAME = re.compile(r"p(\d{3})")
+BINS = 10
+
+
+def quantile_name(probability: float) -> str:
+    """Suffix of the column of a quantile: thousandths, three digits.
+
+    >>> quantile_name(0.025), quantile_name(0.5)
+    ('p025', 'p500')
+    """
+    return f"p{round(1000 * probability):03d}"
+
+
+def probability_of(suffix: str) -> float | None:
+    """Probability that a suffix such as ``p025`` names, None for any other text.
+
+    >>> probability_of("p975"), probability_of("sd"), probability_of("p000")
+    (0.975, None, None)
+    """
+    match = _NAME.fullmatch(suffix)
+    return int(match[1]) / 1000 if match and int(match[1]) else None
+
+
+def coverage(measured: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """1 where lower ≤ measured ≤ upper, 0 where not, NaN where one of the three is missing."""
+    m, low, high = (np.asarray(a, float) for a in (measured, lower, upper))
+    inside = ((low <= m) & (m <= high)).astype(float)
+    return np.where(np.isfinite(m) & np.isfinite(low) & np.isfinite(high), inside, np.nan)
+
+
+def pit(measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Probability [n] at which the measurement lies, linear between the levels.
+
+    Below the first quantile it is half the first level, beyond the last half way to 1: with few
+    levels the tails cannot be told apart.
+
+    Parameters
+    ----------
+    measured : array [n]
+    quantiles : array [n, level]
+        Ascending along the levels; NaN anywhere gives NaN.
+    levels : array [level]
+        Ascending, in (0, 1).
+    """
+    ends = np.array([levels[0] / 2, *levels, (1 + levels[-1]) / 2])
+    found = np.full(len(measured), np.nan)
+    for row, (m, q) in enumerate(zip(measured, quantiles, strict=True)):
+        if np.isfinite(m) and np.isfinite(q).all():
+            place = int(np.searchsorted(q, m, side="left"))
+            inside = 0 < place < len(q) and q[place] > q[place - 1]
+            around = slice(place - 1, place + 1)
+            found[row] = (
+                np.interp(m, q[around], levels[around]) if inside else ends[_outer(place, len(q))]
+            )
+    return found
+
+
+def _outer(place: int, size: int) -> int:
+    """Index among the ends of a measurement that lies on or beyond a quantile."""
+    return place + 1 if place in range(1, size) else 0 if place == 0 else size + 1
+
+
+def crps(measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Continuous ranked probability score [n] from quantiles [n, level] at equal steps."""
+    from scoringrules import crps_quantile
+
+    return np.asarray(crps_quantile(measured, quantiles, levels, backend="numpy"))
+
+
+def winkler(
+    measured: np.ndarray, lower: np.ndarray, upper: np.ndarray, *, level: float
+) -> np.ndarray:
+    """Interval score [n] of central intervals of a level; smaller is better."""
+    from scoringrules import interval_score
+
+    found = interval_score(measured, lower, upper, 1 - level, backend="numpy")
+    return np.atleast_1d(np.asarray(found))
+
+
+def even_steps(levels: np.ndarray) -> bool:
+    """Whether the levels are i/(n+1) for i = 1 ... n, on which the CRPS is a plain mean."""
+    n = len(levels)
+    return n >= 19 and bool(np.allclose(levels, np.arange(1, n + 1) / (n + 1), atol=1e-9))
+
+
+def reliability(
+    measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray
+) -> list[dict[str, float]]:
+    """Nominal and observed share of every central interval whose two quantiles are known."""
+    found = []
+    for i, low in enumerate(levels[levels < 0.5]):
+        (j,) = np.nonzero(np.isclose(levels, 1 - low, atol=1e-9))
+        if len(j):
+            inside = coverage(measured, quantiles[:, i], quantiles[:, j[0]])
+            width = float(np.nanmean(quantiles[:, j[0]] - quantiles[:, i]))
+            share = {"nominal": float(1 - 2 * low), "observed": float(np.nanmean(inside))}
+            found.append(share | {"width": width, "n": int(np.isfinite(inside).sum())})
+    return sorted(found, key=lambda entry: entry["nominal"])
+
+
+def histogram(pits: np.ndarray, bins: int = BINS) -> list[int]:
+    """Counts of PIT values in equal bins of [0, 1]."""
+    return [int(n) for n in np.histogram(pits[np.isfinite(pits)], bins, (0.0, 1.0))[0]]
+
+
+def by_spread(error: np.ndarray, spread: np.ndarray, groups: int = 8) -> list[dict[str, float]]:
+    """Root mean square error beside root mean square predicted sd, rows grouped by their sd.
+
+    Where the predicted sd is right the two agree in every group (Levi et al. 2022,
+    doi:10.3390/s22155540).
+    """
+    known = np.isfinite(error) & np.isfinite(spread)
+    error, spread = error[known], spread[known]
+    if len(error) < 2 * groups:
+        return []
+    parts = np.array_split(np.argsort(spread, kind="stable"), groups)
+    return [
+        {
+            "n": len(rows),
+            "sd": float(np.sqrt(np.mean(spread[rows] ** 2))),
+            "rmse": float(np.sqrt(np.mean(error[rows] ** 2))),
+        }
+        for rows in parts
+    ]
+
+
+def uniformity(pits: np.ndarray) -> dict[str, float | None]:
+    """Mean and variance of the PIT (1/2 and 1/12 if uniform) and Kolmogorov's distance."""
+    known = np.sort(pits[np.isfinite(pits)])
+    if not len(known):
+        return dict.fromkeys(("pit_mean", "pit_variance", "pit_distance"))
+    n = len(known)
+    steps = np.arange(1, n + 1) / n
+    distance = max(np.max(steps - known), np.max(known - steps + 1 / n))
+    mean, variance = float(known.mean()), float(known.var())
+    return {"pit_mean": mean, "pit_variance": variance, "pit_distance": float(distance)}

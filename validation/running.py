@@ -1,0 +1,221 @@
+"""One run of `physvae validate`: reads, retrieves or looks up, compares, tells."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from inversion.calibration import Calibration, adjust_quantiles, load_calibration
+from physvae.errors import InputError, UsageError
+from validation.baselines import load_baseline
+from validation.fielddata import measured_column, read_table
+from validation.fitting import calibrate, fingerprint, write_calibration
+from validation.mapmatch import Rules, match_maps
+from validation.reading import Field, Reading, read_field
+from validation.report import Report, evaluate
+
+LIBRARIES = ("physvae", "torch", "numpy", "pandas", "geopandas", "odrpack", "scoringrules")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the command was asked for."""
+
+    field: Path
+    said: Reading
+    campaign: str | None
+    trait: str
+    estimates: Path | None
+    maps: tuple[Path, ...]
+    map_variable: str | None
+    rules: Rules
+    model: str
+    baselines: tuple[str, ...]
+    calibration: Path | None
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Estimates of the field rows and where they come from."""
+
+    table: pd.DataFrame
+    name: str
+    reasons: dict[int, str] | None
+    method: dict[str, object]
+
+
+def run(task: Task) -> Report:
+    """Compare as asked.
+
+    Raises
+    ------
+    InputError, UsageError
+        A file was refused, or options do not go together.
+    """
+    baselines = [load_baseline(text, task.trait) for text in task.baselines]
+    field = _field(task)
+    measured_column(field.rows, task.trait)
+    found = _estimated(task, field)
+    table = found.table
+    if task.calibration is not None:
+        table = adjusted(table, load_calibration(task.calibration), task.trait)
+        found.method["intervals adjusted by"] = fingerprint(task.calibration)
+    return evaluate(
+        table, field.rows, trait=task.trait, baselines=baselines, name=found.name,
+        reasons=found.reasons, notes=field.notes, method=found.method | _provenance(task),
+    )  # fmt: skip
+
+
+def _field(task: Task) -> Field:
+    """The field table, read as a published campaign's where that is said."""
+    if task.campaign is None:
+        return read_field(task.field, task.said)
+    from validation.campaigns import read_campaign
+
+    return read_campaign(task.field, task.campaign, said=task.said)
+
+
+def _estimated(task: Task, field: Field) -> Estimated:
+    """Estimates from a table, from maps, or from the model."""
+    if task.estimates is not None:
+        table = read_table(task.estimates)
+        method: dict[str, object] = {"estimates": fingerprint(task.estimates)}
+        return Estimated(table, task.estimates.stem, None, method)
+    if task.maps:
+        return _from_maps(task, field)
+    from inversion.kernel import load_model
+    from validation.predictive import retrieve_with_quantiles
+
+    model = load_model(task.model, "cpu")
+    rows = field.rows.drop(columns="geometry", errors="ignore")
+    table = retrieve_with_quantiles(rows, model, task.trait, source=task.field.name)
+    method = {"model": model.name, "model sha256": model.sha256}
+    return Estimated(table, f"PhysVAE {Path(task.model).name}", None, method)
+
+
+def _from_maps(task: Task, field: Field) -> Estimated:
+    """Estimates looked up on maps."""
+    from validation.products import open_product
+
+    products = [
+        product
+        for path in task.maps
+        for product in open_product(path, task.trait, variable=task.map_variable)
+    ]
+    found = match_maps(field.rows, products, task.trait, task.rules)
+    name = task.maps[0].stem if len(task.maps) == 1 else f"{len(task.maps)} maps"
+    method = {"maps": ", ".join(p.name for p in task.maps), **task.rules.said()}
+    return Estimated(found.estimates, name, found.reasons, method)
+
+
+def _provenance(task: Task) -> dict[str, object]:
+    """Inputs and versions, for the report."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    files = fingerprint(task.field) if task.field.is_file() else {"file": task.field.name}
+    return {"field table": files, "versions": listed}
+
+
+def adjusted(estimates: pd.DataFrame, calibration: Calibration, trait: str) -> pd.DataFrame:
+    """Estimates with their sd and quantiles adjusted.
+
+    Raises
+    ------
+    InputError
+        If the calibration does not name the trait, or there is no interval.
+    """
+    from rtm.parameters import PRODUCTS, TRAITS
+    from validation.probability import probability_of
+
+    if trait not in calibration.traits:
+        known = ", ".join(calibration.traits)
+        raise InputError(f"{calibration.name}: expected factors for {trait}, got {known}")
+    levels = {probability_of(str(c).removeprefix(f"{trait}_")): str(c) for c in estimates}
+    order = sorted(p for p in levels if p is not None)
+    if not order:
+        raise InputError(f"estimates: expected quantiles of {trait} to adjust, got none")
+    factors, bounds = calibration.traits[trait], {**TRAITS, **PRODUCTS}[trait]
+    mean = estimates[trait].to_numpy(float)
+    columns = [levels[p] for p in order]
+    ends: dict[str, Any] = {"low": float(bounds.low), "high": float(bounds.high)}
+    table = adjust_quantiles(
+        factors, mean=mean, quantiles=estimates[columns].to_numpy(float),
+        levels=np.array(order), **ends,
+    )  # fmt: skip
+    changed = dict(zip(columns, table.T, strict=True))
+    if f"{trait}_sd" in estimates:
+        changed[f"{trait}_sd"] = estimates[f"{trait}_sd"] * factors.sd_factor
+    return estimates.assign(**changed)
+
+
+def find_calibration(
+    estimates: Path, field: Path, *, trait: str, method: str, model: str | None
+) -> dict:
+    """Content of an adjustment file from two files.
+
+    Raises
+    ------
+    InputError, UsageError
+        As `validation.fitting.calibrate`.
+    """
+    named = None
+    if model is not None:
+        from inversion.kernel import load_model
+
+        loaded = load_model(model, "cpu")
+        named = {"name": loaded.name, "sha256": loaded.sha256}
+    table, rows = read_table(estimates), read_field(field).rows
+    source = {"estimates": fingerprint(estimates), "field": fingerprint(field)}
+    return calibrate(table, rows, trait=trait, method=method, model=named, source=source)
+
+
+def write(content: dict, output: Path) -> None:
+    """Write an adjustment file and tell what is in it."""
+    if output.is_dir():
+        raise UsageError(f"-o: expected a file, got the folder {output}")
+    write_calibration(content, output)
+    for trait, entry in content["traits"].items():
+        for level, found in entry["levels"].items():
+            left = found["left_out"]["pooled"]
+            factor, n = found["factor"], found["n"]
+            text = f"{trait} {float(level):.0%}: factor {factor:.3f} from {n} rows"
+            if left["after"] is not None:
+                text += f"; sites left out: {left['before']:.1%} before, {left['after']:.1%} after"
+            print(f"{text}; guarantee: {found['guarantee']}")
+    print(output)
+
+
+def tell(metrics: dict, paths: list[Path]) -> None:
+    """Print the scores, what was left out, and where the report is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from validation.tables import SHORT, heads, table_rows
+
+    unit = f" [{metrics['unit']}]" if metrics["unit"] != "-" else ""
+    table = Table(title=Text(f"Retrieved against measured {metrics['symbol']}{unit}"))
+    for place, head in enumerate(heads(SHORT)):
+        table.add_column(head, justify="left" if place < 2 else "right", overflow="fold")
+    previous = None
+    for row in table_rows(metrics, SHORT):
+        if previous not in (None, row[0]):
+            table.add_section()
+        table.add_row(*map(Text, ["" if row[0] == previous else row[0], *row[1:]]))
+        previous = row[0]
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(table)
+    for reason, rows in metrics["dropped"].items():
+        console.print(Text(f"left out: {rows['count']} × {reason}"))
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)
