@@ -1,18 +1,24 @@
 """The command `physvae retrieve`: translates options, leaves the work to `inversion.run`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from physvae.errors import UsageError
 
 Input = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="Table (CSV, Parquet) or image (GeoTIFF).")
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="Table, image, product (SAFE, zip, Zarr, STAC item, ...), or a .txt list of them.",
+    ),
 ]
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="OUT.csv, .parquet (tables); .tif, .nc, .zarr (images)."),
+    typer.Option(
+        "-o", "--output", help="OUT.csv, .parquet; .tif, .nc, .zarr; a folder for a list."
+    ),
 ]
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a model folder.")]
 Variables = Annotated[str, typer.Option(help="Traits wanted, separated by commas.")]
@@ -35,9 +41,28 @@ SceneClasses = Annotated[
 KeepClasses = Annotated[
     str, typer.Option(help="Scene classes to estimate, separated by commas, or all.")
 ]
-Chunk = Annotated[
-    int, typer.Option(min=16, help="Largest side of the blocks [pixel] an image is cut in.")
+Pixel = Annotated[
+    float | None, typer.Option(help="Pixel side [m] of Sentinel-2 products: 10, 20 or 60.")
 ]
+Chunk = Annotated[
+    int | None, typer.Option(min=16, help="Largest side of the blocks [pixel] of an image.")
+]
+Method = Annotated[str, typer.Option(help="amortised, refined, lut or lm.")]
+Refine = Annotated[
+    int | None, typer.Option(min=1, help="Refine each pixel by so many steps (200).")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run ended.")]
+ShardOf = Annotated[str, typer.Option("--shard", help="Do the part I of N, as 2/8.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes to compute with.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
+DType = Annotated[str, typer.Option(help="float32, or int16 for a packed GeoTIFF.")]
+Area = Annotated[Path | None, typer.Option("--aoi", help="Vector file of the area wanted.")]
+Points = Annotated[Path | None, typer.Option(help="Vector file of points; gives a table.")]
+Window = Annotated[int, typer.Option(help="Side of the window at a point [pixel], odd.")]
+Composite = Annotated[
+    bool, typer.Option("--composite", help="Combine the dates of a list into one map.")
+]
+Format = Annotated[str, typer.Option("--format", help="Ending of the maps of a list.")]
 Check = Annotated[
     bool,
     typer.Option(
@@ -62,7 +87,20 @@ def retrieve(
     relative_azimuth: Azimuth = None,
     scl: SceneClasses = None,
     keep_classes: KeepClasses = "4,5",
-    chunk: Chunk = 256,
+    pixel: Pixel = None,
+    chunk: Chunk = None,
+    method: Method = "amortised",
+    refine: Refine = None,
+    resume: Resume = False,
+    shard: ShardOf = "1/1",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dtype: DType = "float32",
+    aoi: Area = None,
+    points: Points = None,
+    window: Window = 1,
+    composite: Composite = False,
+    form: Format = "tif",
     radiometry_check: Check = True,
 ) -> None:
     """Estimate traits with their uncertainty from a table or an image of reflectance.
@@ -73,13 +111,16 @@ def retrieve(
 
     A table needs columns B2 ... B12 with reflectance 0-1 and should have sun_zenith_deg,
     view_zenith_deg and relative_azimuth_deg; other columns pass through. An image needs band
-    descriptions or --bands, and --scale where its numbers are not reflectance. OUT.tif holds a
-    band for every estimate, OUT_quality.tif the quality, OUT.tif.json how they came about.
+    descriptions or --bands, and --scale where its numbers are not reflectance; a product of an
+    agency (Sentinel-2 SAFE folder or zip, EOPF, THEIA, STAC item, HLS, ...) says it itself.
+    OUT.tif holds a band for every estimate, OUT_quality.tif the quality, OUT.tif.json how they
+    came about. A .txt file that names products, one a line, gives a map for each in a folder.
 
     For example: physvae retrieve field.csv -o estimates.csv
     """
     from inversion.readers import Declaration
-    from inversion.run import notes_on_stderr, retrieve_file
+    from inversion.run import Job, notes_on_stderr
+    from inversion.writers.work import Shard
 
     declaration = Declaration(
         bands=None if bands is None else _names(bands),
@@ -91,19 +132,49 @@ def retrieve(
         relative_azimuth=relative_azimuth,
         scene_classes=scl,
         keep_classes=_classes(keep_classes),
+        pixel=pixel,
         check_radiometry=radiometry_check,
     )
+    job = Job(
+        model=model,
+        variables=tuple(_names(variables)),
+        device=device,
+        method="refined" if refine else method,
+        steps=refine or 200,
+        declaration=declaration,
+        chunk=chunk or 0,
+        resume=resume,
+        shard=Shard.parse(shard),
+        workers=workers,
+        scheduler=scheduler,
+        packed=_packed(dtype),
+        area=aoi,
+        points=points,
+        window=window,
+    )
     with notes_on_stderr():
-        lines = retrieve_file(
-            source,
-            output,
-            model=model,
-            variables=_names(variables),
-            device=device,
-            declaration=declaration,
-            chunk=chunk,
-        )
-    typer.echo("\n".join(lines))
+        typer.echo("\n".join(_run(source, output, job, composite, form)))
+
+
+def _run(source: Path, output: Path, job: Any, composite: bool, form: str) -> list[str]:
+    """Do one input, or a list of them."""
+    from inversion.batch import is_list, retrieve_composite, retrieve_list
+    from inversion.run import retrieve_file
+
+    listed = is_list(source)
+    if composite and not listed:
+        raise UsageError(f"--composite: expected a .txt list of products, got {source}")
+    if composite:
+        return retrieve_composite(source, output, job)
+    if listed:
+        return retrieve_list(source, output, job, form)
+    return retrieve_file(source, output, job)
+
+
+def _packed(text: str) -> bool:
+    if text not in ("float32", "int16"):
+        raise UsageError(f"--dtype: expected float32 or int16, got {text!r}")
+    return text == "int16"
 
 
 def _names(text: str) -> list[str]:

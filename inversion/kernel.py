@@ -18,6 +18,7 @@ from inversion.geometry import fold
 from inversion.quality import (
     Quality,
     clip_near,
+    combine,
     diagnostic_flags,
     input_flags,
     possible_angles,
@@ -165,6 +166,9 @@ def _estimate(
         novelty=_numpy(result.novelty),
         prior_width=_numpy(result.prior_width),
     )
+    converged = getattr(result, "converged", None)
+    if converged is not None:
+        quality |= combine({Quality.REFINEMENT_NOT_CONVERGED: ~_numpy(converged)})
     columns = []
     for name in variables:
         low, high = float(model.traits[name].low), float(model.traits[name].high)

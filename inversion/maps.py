@@ -1,7 +1,7 @@
 """Images in, maps out: lazy where the image is lazy, with the metadata a map needs (CF-1.11)."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from inversion.kernel import (
     retrieve_block,
     scene_mask,
 )
+from inversion.methods import check_method, estimator
 from inversion.naming import band_id, listing
 from inversion.quality import Quality, flag_attributes
 from inversion.readers.declaration import KEEP_CLASSES
@@ -47,6 +48,8 @@ def retrieve(
     *,
     keep_classes: Sequence[int] = KEEP_CLASSES,
     batch: int | None = None,
+    method: str = "amortised",
+    steps: int = 200,
 ) -> xr.Dataset:
     """Estimate traits for every pixel of an image.
 
@@ -64,6 +67,8 @@ def retrieve(
         ``auto``, ``cpu`` or ``cuda``.
     keep_classes
         Scene classes that are estimated (default: vegetation and soil); empty keeps all.
+    method, steps
+        One of `inversion.methods.METHODS`; `steps` is how long an iterative one goes on.
 
     Returns
     -------
@@ -80,6 +85,7 @@ def retrieve(
     """
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
+    check_method(method)
     reflectance = _bands_in_order(dataset, loaded.bands)
     angles = [dataset.get(COLUMNS[angle], xr.DataArray(np.nan)) for angle in loaded.angles]
     scene = [dataset["scene_class"]] if keep_classes and "scene_class" in dataset else []
@@ -100,13 +106,15 @@ def retrieve(
             "variables": wanted,
             "keep_classes": tuple(keep_classes),
             "batch": batch,
+            "method": method,
+            "steps": steps,
         },
     )
     maps = {name: estimates.isel(estimate=index) for index, name in enumerate(names)}
     if "input_quality" in dataset:
         quality = quality | dataset["input_quality"].where(_estimated(quality), 0).astype("uint16")
     result = xr.Dataset({**maps, "quality": quality})
-    return _described(result, wanted, loaded, reflectance)
+    return _described(result, wanted, loaded, reflectance, dataset.attrs)
 
 
 def _estimated(quality: xr.DataArray) -> xr.DataArray:
@@ -143,11 +151,13 @@ def _numpy_block(
     variables: tuple[str, ...],
     keep_classes: tuple[int, ...],
     batch: int | None,
+    method: str,
+    steps: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put angles and scene classes beside the pixels of one block and estimate it."""
     if threading.current_thread() is not threading.main_thread():
         torch.set_num_threads(1)
-    loaded = load_model(model, device)
+    loaded = estimator(load_model(model, device), method, steps)
     shape = reflectance.shape[:-1]
     count = len(loaded.angles)
     angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]], axis=-1)
@@ -160,7 +170,11 @@ def _numpy_block(
 
 
 def _described(
-    result: xr.Dataset, variables: Sequence[str], model: Any, reflectance: xr.DataArray
+    result: xr.Dataset,
+    variables: Sequence[str],
+    model: Any,
+    reflectance: xr.DataArray,
+    about: Mapping[Any, Any],
 ) -> xr.Dataset:
     """Give every map its names, units, flags and grid."""
     result = result.drop_vars("band", errors="ignore")
@@ -189,6 +203,7 @@ def _described(
         "model": model.name,
         "model_sha256": model.sha256,
     }
+    result.attrs |= {key: about[key] for key in ("product", "acquired") if about.get(key)}
     return result
 
 

@@ -33,15 +33,22 @@ class Watched:
 
     def __init__(self, model: Any, advance: Callable[[int], None]) -> None:
         self._model, self._advance = model, advance
+        self._stopped = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
+
+    def stop(self) -> None:
+        """Let the next batch end the thread that asks for it."""
+        self._stopped = True
 
     def __dask_tokenize__(self) -> str:
         return uuid.uuid4().hex
 
     def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
         """Estimate as the model does, then tell."""
+        if self._stopped:
+            raise InterruptedError("interrupted")
         result = self._model.estimate(reflectance, angles, variables)
         self._advance(len(reflectance))
         return result

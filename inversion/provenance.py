@@ -9,6 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from inversion.summary import Summary
+
+SMALL = 1 << 20
 _LIBRARIES = ("physvae", "torch", "numpy", "xarray", "dask", "rasterio")
 
 
@@ -31,7 +34,7 @@ def record(
     content = {
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": [{"file": path.name, "sha256": _sha256(path)} for path in inputs],
+        "inputs": [fingerprint(path) for path in inputs],
         "model": {"name": model.name, "sha256": model.sha256},
         "options": dict(options),
         "versions": {"python": platform.python_version()} | _versions(),
@@ -39,9 +42,33 @@ def record(
     return json.dumps(content, indent=2, default=str, ensure_ascii=False)
 
 
-def _sha256(path: Path) -> str:
+def with_summary(text: str, summary: Summary) -> str:
+    """Return the record with what the result came to."""
+    return json.dumps(
+        json.loads(text) | {"summary": summary.record()}, indent=2, ensure_ascii=False
+    )
+
+
+def fingerprint(path: Path) -> dict[str, object]:
+    """Say which file or folder an input is.
+
+    A file by the sha256 of its content; a folder by that of the names and sizes of its files and
+    the content of those up to 1 MiB, which hold the metadata.
+    """
+    if path.is_dir():
+        return {"file": path.name, "sha256_of_folder": _folder(path)}
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _folder(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(part for part in path.rglob("*") if part.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
+        if size <= SMALL:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inversion.kernel import check_variables, load_model
+import xarray as xr
+
+from inversion.areas import around, over_windows, within
+from inversion.cluster import computing
+from inversion.kernel import DEFAULT_VARIABLES, check_variables, load_model
 from inversion.maps import retrieve
 from inversion.progress import Watched, progress
 from inversion.provenance import record
@@ -16,19 +20,57 @@ from inversion.readers import Declaration, detect, reader
 from inversion.summary import Summary
 from inversion.tables import retrieve_table
 from inversion.writers import check_output, maps, table
+from inversion.writers.work import Shard
 from physvae.errors import UsageError
 
 
-def retrieve_file(
-    source: Path,
-    output: Path,
-    *,
-    model: str,
-    variables: Sequence[str],
-    device: str,
-    declaration: Declaration,
-    chunk: int,
-) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is asked of a retrieval, whatever its input.
+
+    Parameters
+    ----------
+    model, variables, device
+        As for `inversion.retrieve`.
+    method
+        How: one of `inversion.methods.METHODS`, perhaps with a number of steps.
+    declaration
+        What the user says about the input.
+    chunk
+        Largest side of the blocks [pixel]; 0 leaves it to the reader.
+    resume, shard
+        See `inversion.writers.maps.write`.
+    workers, scheduler
+        See `inversion.cluster.computing`.
+    packed
+        Whether a GeoTIFF holds numbers of 16 bits.
+    area, points, window
+        Vector files that choose parts of an image; side of the window around a point [pixel].
+    """
+
+    model: Any = "sentinel-2"
+    variables: tuple[str, ...] = DEFAULT_VARIABLES
+    device: str = "auto"
+    method: str = "amortised"
+    steps: int = 200
+    declaration: Declaration = field(default_factory=Declaration)
+    chunk: int = 0
+    resume: bool = False
+    shard: Shard = field(default_factory=Shard)
+    workers: int | None = None
+    scheduler: str | None = None
+    packed: bool = False
+    area: Path | None = None
+    points: Path | None = None
+    window: int = 1
+
+    @property
+    def spread(self) -> bool:
+        """Whether other processes compute."""
+        return bool(self.workers or self.scheduler)
+
+
+def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
     """Retrieve one file into another; return the summary's lines.
 
     Raises
@@ -41,50 +83,139 @@ def retrieve_file(
         The output cannot be written.
     """
     check_output(output, (source,))
-    loaded = load_model(model, device)
-    wanted = check_variables(variables, loaded)
+    loaded = load_model(job.model, job.device)
+    wanted = check_variables(job.variables, loaded)
     family = detect(source)
-    check_output(output, (source,), family.gives)
+    gives = "table" if job.points else family.gives
+    check_output(output, (source,), gives)
+    _check_options(job, family.gives, output)
     if family.gives == "table":
-        summary = _table(source, output, model, wanted, device, declaration, reader(family))
+        summary = _table(source, output, job, wanted)
         return [*summary.lines("rows"), f"written: {output}"]
-    image = reader(family)(
-        source, declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=chunk
-    )
-    options = {
-        "variables": wanted,
-        "device": device,
-        "radiometry": image.attrs.get("radiometry"),
-        "declaration": asdict(declaration),
-    }
-    scene = declaration.scene_classes
-    inputs = [source, Path(scene)] if scene else [source]
-    text = record(inputs=inputs, model=loaded, options=options, command=command_line())
+    image = open_image(source, job, loaded)
+    if job.points is not None:
+        summary = _points(image, output, job, wanted)
+        return [*summary.lines("points"), f"written: {output}"]
+    text = provenance((source,), image, job, loaded)
     with progress(image["reflectance"][0].size) as bar:
-        watched = Watched(loaded, bar.advance)
-        result = retrieve(image, watched, wanted, device, keep_classes=declaration.keep_classes)
-        summary = maps.write(result, output, provenance=text, advance=bar.reached)
+        watched = job.model if job.spread else Watched(loaded, bar.advance)
+        with stopping(watched):
+            result = _estimated(image, watched, job, wanted)
+            summary = write_map(result, output, job, loaded, text, bar.reached, (source,))
+    return ended(summary, output, job)
+
+
+def open_image(source: Path, job: Job, loaded: Any) -> xr.Dataset:
+    """Open an image of any family lazily, cut to the area where there is one."""
+    image = reader(detect(source))(
+        source, job.declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=job.chunk
+    )
+    return image if job.area is None else within(image, job.area)
+
+
+def provenance(sources: tuple[Path, ...], image: xr.Dataset, job: Job, loaded: Any) -> str:
+    """Return the record of how a map came about, as JSON."""
+    keys = ("radiometry", "product", "baseline", "sensor", "acquired")
+    options = {
+        "variables": job.variables,
+        "device": job.device,
+        "method": job.method,
+        "input": {key: image.attrs[key] for key in keys if key in image.attrs},
+        "radiometry": _first(image.attrs.get("radiometry")),
+        "declaration": asdict(job.declaration),
+    }
+    scene, others = job.declaration.scene_classes, (job.area, job.points)
+    inputs = [*sources, *(Path(scene) for scene in (scene,) if scene), *filter(None, others)]
+    return record(inputs=inputs, model=loaded, options=options, command=command_line())
+
+
+def write_map(
+    result: xr.Dataset, output: Path, job: Job, loaded: Any, text: str, advance: Any,
+    sources: tuple[Path, ...],
+) -> Summary | None:  # fmt: skip
+    """Compute a map where the job says and write it; None where other shards are missing."""
+    from inversion.writers.geotiff import packing_of
+
+    identity = {
+        "inputs": [[str(s.resolve()), s.stat().st_size, s.stat().st_mtime_ns] for s in sources],
+        "model": loaded.sha256,
+        "options": [job.variables, job.method, job.steps, asdict(job.declaration), str(job.area)],
+    }
+    packing = packing_of(loaded.traits, job.variables) if job.packed else None
+    with computing(job.workers, job.scheduler) as gather:
+        return maps.write(
+            result, output, provenance=text, advance=advance, identity=identity,
+            resume=job.resume, shard=job.shard, gather=gather, packing=packing,
+        )  # fmt: skip
+
+
+def ended(summary: Summary | None, output: Path, job: Job) -> list[str]:
+    """Say what a map came to, or that other shards are missing."""
+    if summary is None:
+        return [
+            f"shard {job.shard.index} of {job.shard.count} done; {output} waits for the others"
+        ]
     return [*summary.lines("pixels"), f"written: {output}"]
 
 
-def _table(
-    source: Path,
-    output: Path,
-    model: str,
-    variables: Sequence[str],
-    device: str,
-    declaration: Declaration,
-    read: Callable[[Path], Any],
-) -> Summary:
-    if declaration.bands is not None or declaration.scene_classes is not None:
+@contextmanager
+def stopping(watched: Any) -> Iterator[None]:
+    """Let the threads that still estimate end soon when the run is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if isinstance(watched, Watched):
+            watched.stop()
+        raise
+
+
+def _estimated(image: xr.Dataset, model: Any, job: Job, wanted: tuple[str, ...]) -> xr.Dataset:
+    return retrieve(
+        image, model, wanted, job.device, keep_classes=job.declaration.keep_classes,
+        method=job.method, steps=job.steps,
+    )  # fmt: skip
+
+
+def _points(image: xr.Dataset, output: Path, job: Job, wanted: tuple[str, ...]) -> Summary:
+    assert job.points is not None
+    windows, points = around(image, job.points, job.window)
+    result = _estimated(windows, job.model, job, wanted)
+    estimates = over_windows(result, points, wanted)
+    table.write(estimates, output)
+    return _summed(estimates, wanted)
+
+
+def _table(source: Path, output: Path, job: Job, wanted: tuple[str, ...]) -> Summary:
+    said = job.declaration
+    if said.bands is not None or said.scene_classes is not None:
         raise UsageError("--bands and --scl: expected an image, got a table")
     estimates = retrieve_table(
-        read(source), model, variables, device=device, declaration=declaration, source=str(source)
-    )
+        reader(detect(source))(source), job.model, wanted, device=job.device,
+        declaration=said, source=str(source), method=job.method, steps=job.steps,
+    )  # fmt: skip
     table.write(estimates, output)
-    summary = Summary(variables[0])
-    summary.add(estimates[variables[0]].to_numpy(), estimates["quality"].to_numpy())
+    return _summed(estimates, wanted)
+
+
+def _summed(estimates: Any, wanted: tuple[str, ...]) -> Summary:
+    summary = Summary([*wanted, "quality"])
+    summary.add({name: estimates[name].to_numpy() for name in (*wanted, "quality")})
     return summary
+
+
+def _check_options(job: Job, gives: str, output: Path) -> None:
+    """Refuse options that do not go with the input or the output."""
+    if gives == "table" and (job.area or job.points or job.shard.count > 1):
+        raise UsageError("--aoi, --points and --shard: expected an image, got a table")
+    if job.packed and output.suffix.lower() != ".tif":
+        raise UsageError(f"--dtype int16: expected a GeoTIFF (.tif), got {output.name}")
+    if job.window < 1 or job.window % 2 == 0:
+        raise UsageError(f"--window: expected an odd number of pixels, got {job.window}")
+
+
+def _first(steps: Any) -> Any:
+    """Return one record of scale and offset, the first where bands differ."""
+    return steps[0] if isinstance(steps, list) and steps else steps
 
 
 def command_line() -> str:

@@ -15,6 +15,7 @@ from inversion.kernel import (
     load_model,
     retrieve_block,
 )
+from inversion.methods import check_method, estimator
 from inversion.naming import angle_name, band_id, listing
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers.declaration import Declaration
@@ -36,6 +37,8 @@ def retrieve_table(
     declaration: Declaration | None = None,
     source: str = "table",
     batch: int | None = None,
+    method: str = "amortised",
+    steps: int = 200,
 ) -> pd.DataFrame:
     """Estimate traits for every row of a table.
 
@@ -55,6 +58,8 @@ def retrieve_table(
         Scale, offset, no-data value and angles where the table does not give them.
     source
         The table's name in messages.
+    method, steps
+        One of `inversion.methods.METHODS`; `steps` is how long an iterative one goes on.
 
     Returns
     -------
@@ -78,7 +83,9 @@ def retrieve_table(
     angles = _angles(frame, loaded.angles, declared, source)
     if declared.check_radiometry:
         check_reflectance(reflectance, loaded.bands, source=source)
-    block = retrieve_block(loaded, reflectance, angles, variables=wanted, batch=batch)
+    check_method(method)
+    used = estimator(loaded, method, steps)
+    block = retrieve_block(used, reflectance, angles, variables=wanted, batch=batch)
     estimates = pd.DataFrame(block.estimates, index=frame.index, columns=estimate_names(wanted))
     estimates["quality"] = block.quality
     return pd.concat([_set_aside(frame, list(estimates.columns)), estimates], axis=1)

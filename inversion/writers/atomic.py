@@ -50,6 +50,18 @@ def disk_errors(*kinds: type[Exception]) -> Iterator[None]:
         raise OSError(f"{error}; is the disk full?") from error
 
 
+@contextmanager
+def told(final: Path) -> Iterator[None]:
+    """Let every error of the system name the goal."""
+    try:
+        yield
+    except OSError as error:
+        if str(final) in str(error):
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(f"{final}: cannot be written, {reason}") from error
+
+
 def _replace(temporary: Path, final: Path) -> None:
     """Rename; a folder cannot be renamed over a full one, so the old one steps aside first."""
     if final.is_dir():

@@ -1,6 +1,11 @@
-"""Row by row from a lazy map to a file, counting on the way; memory stays at one row of blocks."""
+"""Portion by portion from a lazy map to a file; memory stays at a few portions.
 
-from collections.abc import Callable
+What is computed goes to the working folder first, so that a stopped run can go on; when all is
+there, the file is laid out, written and renamed in one go. The same numbers arrive in the same
+order whether the run was stopped or not, so the file is the same to the bit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -8,8 +13,16 @@ import xarray as xr
 
 from inversion.summary import Summary
 from inversion.writers import IMAGES
-from inversion.writers.atomic import atomic
-from inversion.writers.layout import in_blocks, portions
+from inversion.writers.atomic import atomic, told
+from inversion.writers.layout import in_blocks
+from inversion.writers.work import Shard, Work
+
+Gather = Callable[[Iterable[xr.Dataset]], Iterator[xr.Dataset]]
+
+
+def one_by_one(parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:
+    """Compute parts of a map, one after the other, with the threads of this process."""
+    return (part.compute() for part in parts)
 
 
 def write(
@@ -18,7 +31,12 @@ def write(
     *,
     provenance: str = "{}",
     advance: Callable[[int], None] = lambda pixels: None,
-) -> Summary:
+    identity: dict | None = None,
+    resume: bool = False,
+    shard: Shard | None = None,
+    gather: Gather = one_by_one,
+    packing: Mapping[str, float] | None = None,
+) -> Summary | None:
     """Compute a map and write it; the suffix of `output` chooses the format.
 
     Parameters
@@ -29,22 +47,75 @@ def write(
         JSON text on how the map came about, kept with it.
     advance
         Called with the number of pixels after each portion.
+    identity
+        What the run is of; a later run with `resume` goes on only where it is the same.
+    resume
+        Whether to go on where a stopped run ended.
+    shard
+        The part of the portions that this run computes; the run that finds all of them there
+        writes the map.
+    gather
+        Computes the portions, in their order.
+    packing
+        For GeoTIFF, the step of the numbers of every variable in 16 bits; None keeps float32.
+
+    Returns
+    -------
+    Summary or None
+        None where other shards are missing still.
 
     Raises
     ------
     OSError
         The file cannot be written; nothing is left behind.
+    UsageError
+        Another run is at the same output, or the one to go on with was of something else.
     """
-    module = import_module(IMAGES[output.suffix.lower()])
     template = in_blocks(result)
-    summary = Summary(str(next(iter(template.data_vars))))
+    with (
+        told(output),
+        Work(output, template, identity=identity or {}, resume=resume, shard=shard) as work,
+    ):
+        work.remember(provenance)
+        try:
+            _compute(template, work, gather, advance)
+            if not work.complete():
+                return None
+            summary = _assemble(template, output, work, packing)
+        except Exception:
+            if work.shard.count == 1:
+                work.remove()
+            raise
+        work.remove()
+    return summary
+
+
+def _compute(
+    template: xr.Dataset, work: Work, gather: Gather, advance: Callable[[int], None]
+) -> None:
+    for top, bottom in work.finished():
+        advance((bottom - top) * template.sizes["x"])
+    pending = work.pending()
+    parts = (template.isel(y=slice(*span)) for span in pending)
+    for (top, _), rows in zip(pending, gather(parts), strict=True):
+        work.put(top, rows)
+        advance(rows["quality"].size)
+
+
+def _assemble(
+    template: xr.Dataset, output: Path, work: Work, packing: Mapping[str, float] | None
+) -> Summary:
+    """Write the portions that are there, from top to bottom."""
+    module = import_module(IMAGES[output.suffix.lower()])
+    options = {} if packing is None else {"packing": packing}
+    summary = Summary([str(name) for name in template.data_vars])
     with (
         atomic(*module.files(output)) as temporaries,
-        module.Sink(temporaries, template, provenance) as sink,
+        module.Sink(temporaries, template, work.begun(), **options) as sink,
     ):
-        for top, bottom in portions(template):
-            rows = template.isel(y=slice(top, bottom)).compute()
-            sink.write(top, rows)
-            summary.add(rows[summary.variable].to_numpy(), rows["quality"].to_numpy())
-            advance(rows["quality"].size)
+        for span in work.spans:
+            rows = work.get(span)
+            sink.write(span[0], rows)
+            summary.add(rows)
+        sink.conclude(summary)
     return summary

@@ -6,6 +6,8 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from inversion.provenance import with_summary
+from inversion.summary import Summary
 from inversion.writers.atomic import disk_errors
 from inversion.writers.layout import block_side
 
@@ -23,6 +25,7 @@ class Sink:
 
     def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
         (path,) = paths
+        self._provenance = provenance
         dataset = template.assign_attrs(provenance=provenance)
         with disk_errors(RuntimeError):
             dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
@@ -38,6 +41,10 @@ class Sink:
     def __exit__(self, *raised: object) -> None:
         with disk_errors(RuntimeError):
             self._file.close()
+
+    def conclude(self, summary: Summary) -> None:
+        """Put what the map came to into its provenance."""
+        self._file.setncattr("provenance", with_summary(self._provenance, summary))
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion of computed rows, the first of them being row `top`."""

@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from inversion.provenance import with_summary
+from inversion.summary import Summary
 from inversion.writers.layout import block_side
 
 
@@ -20,6 +22,7 @@ class Sink:
 
     def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
         (self._path,) = paths
+        self._provenance = provenance
         dataset = template.assign_attrs(provenance=provenance)
         dataset.to_zarr(
             self._path,
@@ -38,6 +41,16 @@ class Sink:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
                 zarr.consolidate_metadata(self._path)
+
+    def conclude(self, summary: Summary) -> None:
+        """Put what the map came to, and how many chunks there are, beside the provenance."""
+        chunks = [file for file in self._path.rglob("*") if "c" in file.parts and file.is_file()]
+        group = zarr.open_group(self._path, mode="r+")
+        group.attrs["provenance"] = with_summary(self._provenance, summary)
+        group.attrs["completion"] = {
+            "chunks": len(chunks),
+            "bytes": sum(file.stat().st_size for file in chunks),
+        }
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion of computed rows, the first of them being row `top`."""

@@ -51,7 +51,9 @@ def test_geotiff_is_a_cog_that_says_what_its_bands_are(traits, tmp_path):
         assert file.nodata is None
         np.testing.assert_array_equal(file.read(1), expected["quality"])
         assert len(file.tags(1)["flag_meanings"].split()) == 13
-    assert json.loads((tmp_path / "out.tif.json").read_text()) == {"model": 1}
+    record = json.loads((tmp_path / "out.tif.json").read_text())
+    assert record["model"] == 1
+    assert record["summary"]["variables"]["lai"]["count"] == 530 * 300 - 35
     assert summary.total == 530 * 300
     assert summary.estimated == 530 * 300 - 35
     assert summary.mean == pytest.approx(float(expected["lai"].mean()), rel=1e-4)
@@ -70,7 +72,7 @@ def test_netcdf_and_zarr_read_back_the_same(traits, tmp_path, suffix):
             assert back[name].encoding["grid_mapping"] == "spatial_ref"
         assert back["lai"].attrs["standard_name"] == "leaf_area_index"
         assert back.attrs["Conventions"] == "CF-1.11"
-        assert json.loads(back.attrs["provenance"]) == {"model": 1}
+        assert json.loads(back.attrs["provenance"])["model"] == 1
         assert back.rio.crs.to_epsg() == 32632
         np.testing.assert_array_equal(back["x"], traits["x"])
 
@@ -104,7 +106,10 @@ def test_a_failure_keeps_the_older_result(traits, tmp_path, suffix):
 
     with pytest.raises(KeyboardInterrupt):
         maps.write(traits, path, advance=interrupt)
-    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
+    work = tmp_path / f".out{suffix}.work"
+    assert work.is_dir()
+    after = {f: f.stat().st_mtime_ns for f in tmp_path.rglob("*") if not f.is_relative_to(work)}
+    assert after == before
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr"])

@@ -1,0 +1,141 @@
+"""Many products, named one a line in a text file: each into a map of its own, or all into one."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import xarray as xr
+
+from inversion.composite import composite
+from inversion.kernel import check_variables, load_model
+from inversion.maps import retrieve
+from inversion.progress import progress
+from inversion.run import Job, ended, open_image, provenance, retrieve_file, write_map
+from inversion.writers import IMAGES, check_output
+from inversion.writers.work import Shard
+from physvae.errors import InputError, PartialError, UsageError
+
+LOG = logging.getLogger(__name__)
+ENDINGS = (".safe", ".zarr", ".zip", ".tif", ".tiff", ".he5", ".nc", ".json", ".bsq", ".dat")
+"""Endings of products that are left out of the names of their maps."""
+
+
+def is_list(source: Path) -> bool:
+    """Say whether a file is a list of products: a .txt whose first entry is there."""
+    if source.suffix.lower() != ".txt" or not source.is_file():
+        return False
+    entries = products(source)
+    return bool(entries) and entries[0].exists()
+
+
+def products(source: Path) -> list[Path]:
+    """Return the products of a list: one a line, relative to the list; # begins a remark."""
+    try:
+        lines = source.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: expected a list of products, found: {error}") from error
+    texts = [line.split("#")[0].strip() for line in lines]
+    return [source.parent / text for text in texts if text]
+
+
+def retrieve_list(source: Path, output: Path, job: Job, kind: str = "tif") -> list[str]:
+    """Retrieve every product of a list into a folder; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    source
+        The list.
+    output
+        The folder, which is made where it is not there.
+    job
+        What is asked; its shard takes every N-th product.
+    kind
+        Ending of the maps.
+
+    Raises
+    ------
+    PartialError
+        Some products failed; lists them and says why.
+    InputError
+        All failed.
+    UsageError
+        The output is a file, or two products have one name.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(
+            f"output: expected a folder for a list of products, got the file {output}"
+        )
+    named = job.shard.share(list(_named(products(source), output, kind).items()))
+    output.mkdir(parents=True, exist_ok=True)
+    each = replace(job, shard=Shard())
+    lines, failed = [], []
+    for path, goal in named:
+        if job.resume and goal.exists():
+            lines.append(f"{path.name}: {goal.name} is there already")
+            continue
+        try:
+            told = retrieve_file(path, goal, each)
+        except UsageError:
+            raise
+        except (InputError, OSError, RuntimeError) as error:
+            sentence = " ".join(str(error).split())
+            LOG.warning("%s", sentence)
+            failed.append(f"{path.name} ({sentence})")
+            continue
+        lines.append(f"{path.name}: {told[0]}; {goal.name}")
+    done = f"{len(named) - len(failed)} of {len(named)} products done"
+    if failed and len(failed) == len(named):
+        raise InputError(f"{source}: none of {len(named)} products could be done: {failed[0]}")
+    if failed:
+        print("\n".join([*lines, done]))
+        raise PartialError(f"{done}; missing: {'; '.join(failed)}")
+    return [*lines, done]
+
+
+def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
+    """Combine the maps of all products of a list into one.
+
+    Raises
+    ------
+    InputError
+        A product was refused, or their grids differ.
+    """
+    paths = products(source)
+    check_output(output, tuple(paths), "image")
+    loaded = load_model(job.model, job.device)
+    wanted = check_variables(job.variables, loaded)
+    images = [open_image(path, job, loaded) for path in paths]
+    result = _combined(images, paths, wanted, job)
+    text = provenance(tuple(paths), images[0], job, loaded)
+    with progress(result["quality"].size) as bar:
+        summary = write_map(result, output, job, loaded, text, bar.reached, tuple(paths))
+    return ended(summary, output, job)
+
+
+def _combined(
+    images: Sequence[xr.Dataset], paths: Sequence[Path], wanted: tuple[str, ...], job: Job
+) -> xr.Dataset:
+    dates = [
+        retrieve(
+            image, job.model, wanted, job.device, keep_classes=job.declaration.keep_classes,
+            method=job.method, steps=job.steps,
+        )
+        for image in images
+    ]  # fmt: skip
+    return composite(dates, wanted, [path.name for path in paths])
+
+
+def _named(paths: Sequence[Path], output: Path, kind: str) -> dict[Path, Path]:
+    """Choose the name of every map: that of its product, which no other may have."""
+    if f".{kind}" not in IMAGES:
+        raise UsageError(f"--format: expected one of {', '.join(IMAGES)}, got {kind}")
+    goals: dict[Path, Path] = {}
+    for path in paths:
+        stem = path.name
+        while Path(stem).suffix.lower() in ENDINGS:
+            stem = Path(stem).stem
+        goals[path] = output / f"{stem}.{kind}"
+    if len(set(goals.values())) < len(goals) or len(goals) < len(paths):
+        raise UsageError("list: expected products of different names, got one name twice")
+    return goals

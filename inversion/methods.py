@@ -1,0 +1,59 @@
+"""How a pixel is estimated: by the amortised posterior, or by the classical ways beside it.
+
+Every method has the interface of a model (`bands`, `angles`, `traits`, `estimate`), so that tables
+and maps need not know which one is at work.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from physvae.errors import UsageError
+
+
+def _refined(model: Any, steps: int) -> Any:
+    from inversion.refine import Refined
+
+    return Refined(model, steps)
+
+
+def _lookup(model: Any, steps: int) -> Any:
+    from inversion.lut import Lookup
+
+    return Lookup(model)
+
+
+def _least_squares(model: Any, steps: int) -> Any:
+    from inversion.marquardt import LeastSquares
+
+    return LeastSquares(model, steps)
+
+
+METHODS: dict[str, Callable[[Any, int], Any]] = {
+    "amortised": lambda model, steps: model,
+    "refined": _refined,
+    "lut": _lookup,
+    "lm": _least_squares,
+}
+
+
+def check_method(method: str) -> None:
+    """Refuse a method that there is not.
+
+    Raises
+    ------
+    UsageError
+        Names those that there are.
+    """
+    if method not in METHODS:
+        raise UsageError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+
+
+def estimator(model: Any, method: str, steps: int) -> Any:
+    """Return what estimates by a method, made once for a model in a process."""
+    return model if method == "amortised" else _made(model, method, steps)
+
+
+@functools.lru_cache(maxsize=8)
+def _made(model: Any, method: str, steps: int) -> Any:
+    return METHODS[method](model, steps)

@@ -1,0 +1,257 @@
+"""What a map has got so far, on disk beside its output, so that a stopped run can go on.
+
+    .OUT.tif.work/   identity.json   what the run is of: inputs, model, options, layout
+                     rows.bin        the portions, each at its own place
+                     done-1-of-1     a line for every portion that is on disk, with its checksum
+                     lock-1-of-1     held while a run is at it; the system frees it if it is killed
+
+A portion is flushed to disk before its line is written, so a line never speaks of what is not
+there. Runs of one map on several machines (shards) share the folder, each with files of its own.
+"""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from filelock import FileLock, Timeout
+
+from inversion.writers.layout import portions
+from physvae.errors import UsageError
+
+
+class Shard(NamedTuple):
+    """The part of the work that one of several runs does: the `index`-th of `count`, from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    @property
+    def label(self) -> str:
+        """Text for file names."""
+        return f"{self.index}-of-{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read ``2/8``.
+
+        Raises
+        ------
+        UsageError
+            Anything else.
+        """
+        parts = text.split("/")
+        if len(parts) == 2 and all(part.strip().isdecimal() for part in parts):
+            index, count = (int(part) for part in parts)
+            if 1 <= index <= count:
+                return cls(index, count)
+        raise UsageError(f"--shard: expected I/N with 1 <= I <= N, such as 2/8, got {text!r}")
+
+    def share(self, items: Sequence) -> list:
+        """Every `count`-th of the items."""
+        return list(items[self.index - 1 :: self.count])
+
+
+class Work:
+    """The working folder of one map; a context that holds the lock.
+
+    Parameters
+    ----------
+    output
+        The map.
+    template
+        The lazy map, with y and x, cut in blocks.
+    identity
+        What the run is of; a run goes on only where it is the same.
+    resume
+        Whether what is there is used; a shard always uses it.
+
+    Raises
+    ------
+    UsageError
+        Another run is at the same output, or the folder is of another run.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        template: xr.Dataset,
+        *,
+        identity: dict,
+        resume: bool = False,
+        shard: Shard | None = None,
+    ) -> None:
+        self.shard = shard or Shard()
+        self.folder = output.with_name(f".{output.name}.work")
+        self._output, self._resume = output, resume or self.shard.count > 1
+        self._names = [str(name) for name in template.data_vars]
+        self._types = [template[name].dtype for name in self._names]
+        self._width = template.sizes["x"]
+        self._spans = portions(template)
+        layout = {"names": self._names, "width": self._width, "spans": self._spans}
+        text = json.dumps({**identity, "layout": layout, "shards": self.shard.count}, default=str)
+        self._identity = json.loads(text)
+        self._done: dict[int, int] = {}
+        self._lock = FileLock(self.folder / f"lock-{self.shard.label}")
+
+    def __enter__(self) -> "Work":
+        while True:  # a run that has just finished may remove the folder between the two steps
+            self.folder.mkdir(exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise UsageError(
+                    f"output: {self._output} is being written by another run; wait for it"
+                ) from None
+            except FileNotFoundError:
+                continue
+            if Path(self._lock.lock_file).exists():
+                break
+            self._lock.release(force=True)
+        self._prepare()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release(force=True)
+
+    def begun(self) -> str:
+        """Return the provenance that the first run left, or an empty text."""
+        path = self.folder / "provenance.json"
+        return path.read_text("utf-8") if path.is_file() else ""
+
+    def remember(self, provenance: str) -> None:
+        """Keep the provenance of the first run, which the finished map will bear."""
+        if not self.begun():
+            _write(self.folder / "provenance.json", provenance)
+
+    def pending(self) -> list[tuple[int, int]]:
+        """Return this shard's portions that are not on disk yet."""
+        return [span for span in self.shard.share(self._spans) if span[0] not in self._done]
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """All portions of the map, first row and the row after the last."""
+        return self._spans
+
+    def finished(self) -> list[tuple[int, int]]:
+        """Return this shard's portions that are on disk."""
+        return [span for span in self.shard.share(self._spans) if span[0] in self._done]
+
+    def complete(self) -> bool:
+        """Whether the portions of all shards are on disk."""
+        return len(self._journal(self.folder.glob("done-*"))) == len(self._spans)
+
+    def put(self, top: int, rows: xr.Dataset) -> None:
+        """Write a portion and its line; what is on disk after a kill is whole."""
+        content = b"".join(
+            np.ascontiguousarray(rows[name].to_numpy(), dtype=kind).tobytes()
+            for name, kind in zip(self._names, self._types, strict=True)
+        )
+        handle = os.open(self.folder / "rows.bin", os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            _write_all(handle, content, self._place(top))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        with (self.folder / f"done-{self.shard.label}").open("a") as journal:
+            journal.write(f"{top} {zlib.crc32(content)}\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+        self._done[top] = zlib.crc32(content)
+
+    def get(self, span: tuple[int, int]) -> xr.Dataset:
+        """Read a portion."""
+        content, shape = self._bytes(span), (span[1] - span[0], self._width)
+        size, at, rows = shape[0] * shape[1], 0, {}
+        for name, kind in zip(self._names, self._types, strict=True):
+            values = np.frombuffer(content, kind, size, at).reshape(shape)
+            rows[name] = (("y", "x"), values)
+            at += size * kind.itemsize
+        return xr.Dataset(rows)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Take up what is there, or begin anew."""
+        path = self.folder / "identity.json"
+        found = json.loads(path.read_text("utf-8")) if path.is_file() else None
+        if found is not None and found != self._identity and self._resume:
+            raise UsageError(
+                f"output: {self.folder} was begun with other inputs, options or model; remove it,"
+                " or leave --resume out to begin anew"
+            )
+        if not self._resume:
+            self._discard()
+        if found is None or not self._resume:
+            _write(path, json.dumps(self._identity))
+        self._done = self._checked(self._journal([self.folder / f"done-{self.shard.label}"]))
+
+    def _discard(self) -> None:
+        """Remove what a former run left; refuse where one is still at it."""
+        own = Path(self._lock.lock_file)
+        for other in self.folder.glob("lock-*"):
+            if other != own:
+                try:
+                    FileLock(other).acquire(timeout=0).lock.release()
+                except Timeout:
+                    raise UsageError(
+                        f"output: {self._output} is being written by another run; wait for it"
+                    ) from None
+        for file in self.folder.iterdir():
+            if file != own:
+                file.unlink()
+
+    def _journal(self, paths: Iterable[Path]) -> dict[int, int]:
+        """Read the lines of whole portions; one that was cut off by a kill does not count."""
+        tops = {top for top, _ in self._spans}
+        done = {}
+        for path in paths:
+            text = path.read_text("utf-8") if path.is_file() else ""
+            for line in text.splitlines(keepends=True):
+                words = line.split()
+                if line.endswith("\n") and len(words) == 2 and int(words[0]) in tops:
+                    done[int(words[0])] = int(words[1])
+        return done
+
+    def _checked(self, done: dict[int, int]) -> dict[int, int]:
+        """Keep the portions whose numbers are those that were written."""
+        spans = dict(self._spans)
+        return {
+            top: check
+            for top, check in done.items()
+            if zlib.crc32(self._bytes((top, spans[top]))) == check
+        }
+
+    def _place(self, row: int) -> int:
+        return row * self._width * sum(kind.itemsize for kind in self._types)
+
+    def _bytes(self, span: tuple[int, int]) -> bytes:
+        path = self.folder / "rows.bin"
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            file.seek(self._place(span[0]))
+            return file.read(self._place(span[1]) - self._place(span[0]))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _write_all(handle: int, content: bytes, offset: int) -> None:
+    rest = memoryview(content)
+    while rest:
+        written = os.pwrite(handle, rest, offset)
+        rest, offset = rest[written:], offset + written
