@@ -25,6 +25,7 @@ from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_COMPILED = 5e7  # canopies times wavelengths from which on compiling takes less time than it saves
 _CELLS = 2**19  # canopies times wavelengths at a time: what a processor's cache still serves
 _CHECKED = 2**14  # rows at a time where nothing is computed
 
@@ -258,6 +259,8 @@ def spectra(
     done: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[Block, dict[str, np.ndarray]]]:  # fmt: skip
     """The named fields of `rtm.CanopyReflectance` for `rows` rows at a time, with their rows."""
+    if dtype == torch.float32 and plan.rows * len(model.wavelength) >= _COMPILED:
+        model.compile()
     step = rows_at_once(model)
     read = 0
     for block in plan.read(rows):
