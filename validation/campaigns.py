@@ -111,9 +111,8 @@ def _outlines(path: Path, plots: pd.Series):
     if not path.exists():
         return None
     import geopandas
-    import pyogrio
 
-    layers = [str(name) for name, _ in pyogrio.list_layers(path)]
+    layers = [str(name) for name in geopandas.list_layers(path)["name"]]
     shapes = pd.concat([geopandas.read_file(path, layer=layer) for layer in layers])
     named = dict(zip(shapes["Name"].astype(str).str.strip(), shapes.geometry, strict=True))
     found: Any = [named.get(plot) for plot in plots]

@@ -70,7 +70,9 @@ class LookUp:
         """Mean, 2.5 % and 97.5 % quantile [3, row] of the nearest entries."""
         noise = 0.005 + 0.05 * np.abs(x)
         apart = ((x[:, None] - self.spectra) / noise[:, None]) ** 2
-        distance = np.nanmean(np.where(np.isfinite(apart), apart, np.nan), axis=-1)
+        seen = np.isfinite(apart)
+        count = np.maximum(seen.sum(axis=-1), 1)
+        distance = np.where(seen, apart, 0.0).sum(axis=-1) / count
         angle = np.nan_to_num((zenith[:, None] - self.sun_zenith) / 10.0)
         nearest = np.argpartition(distance + angle**2, self.nearest, axis=1)[:, : self.nearest]
         chosen = self.values[nearest]

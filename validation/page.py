@@ -1,7 +1,7 @@
 """The report as one page that needs nothing else: texts escaped, figures inline, light and dark.
 
 What the page says is put together here as plain texts and numbers; `templates/report.html` only
-lays it out, and escapes every text it is given.
+lays it out, and escapes every text it is given but the figures, whose texts matplotlib escapes.
 """
 
 import html
@@ -192,11 +192,9 @@ def _section(
     name: str, title: str, figures: dict[str, Figure], kind: str | None, tables: Any = ()
 ) -> dict:
     """One section; a figure's words come from `CAPTIONS`."""
-    from markupsafe import Markup
-
     figure = figures.get(kind) if kind else None
     caption = CAPTIONS.get(kind or "", "")
-    drawn = Markup(drawing.inline(figure, html.escape(f"{title}. {caption}"))) if figure else ""
+    drawn = drawing.inline(figure, html.escape(f"{title}. {caption}")) if figure else ""
     parts = {"id": name, "title": title, "texts": [], "figure": drawn, "caption": caption}
     return parts | {"tables": [table for table in tables if table["rows"]]}
 

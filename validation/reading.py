@@ -152,7 +152,7 @@ def read_sheet(path: Path, said: Reading) -> pd.DataFrame:
             if sheet not in book.sheet_names:
                 found = listing(book.sheet_names)
                 raise InputError(f"{path}: expected a sheet {sheet!r}, got {found}")
-            frame = book.parse(sheet, dtype=object, skiprows=said.skip_rows)
+            frame = pd.read_excel(book, sheet, dtype=object, skiprows=said.skip_rows)
     except InputError:
         raise
     except Exception as error:  # whatever a broken archive or sheet raises
@@ -196,8 +196,8 @@ def crs(text: str) -> Any:
     UsageError
         If there is none of that name.
     """
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
 
     try:
         return CRS.from_user_input(text)

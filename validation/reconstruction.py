@@ -1,0 +1,79 @@
+r"""Can the physics follow real spectra? Both decodings of the posterior, band by band.
+
+With x the measured and x̂ the decoded reflectance of band l, over spectra i,
+
+    RMSE_l = √(Σᵢ (x̂ᵢₗ − xᵢₗ)² / N),   bias_l = Σᵢ (x̂ᵢₗ − xᵢₗ) / N,
+    error  = mean over l of (RMSE_l / sd_l)²,   sd_l that of the spectra themselves.
+
+``physical`` is PROSAIL alone, ``total`` with the learned residual. The first shows where PROSAIL
+cannot follow, the second what is left.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from inversion.tables import retrieve_table
+
+BLOCK = 2000
+
+
+class Reconstructed(NamedTuple):
+    """Spectra and both decodings [n, band], and whether the model flags a misfit [n]."""
+
+    measured: np.ndarray
+    total: np.ndarray
+    physical: np.ndarray
+    flagged: np.ndarray
+
+
+def reconstruct(model, frame: pd.DataFrame, *, source: str = "spectra") -> Reconstructed:
+    """Both decodings of the rows that have every band.
+
+    Parameters
+    ----------
+    model
+        A loaded model.
+    frame : DataFrame
+        Bands 0-1 and angles [degree]; missing angles are allowed.
+    """
+    import torch
+
+    from inversion.geometry import COLUMNS
+    from inversion.quality import Quality
+
+    bands = frame[list(model.bands)].to_numpy(float, copy=True)
+    none = pd.Series(np.nan, frame.index)
+    angles = np.stack([frame.get(COLUMNS[a], none).to_numpy(float) for a in model.angles], axis=-1)
+    parts = {"total": [], "physical": []}
+    for start in range(0, len(frame), BLOCK):
+        block = slice(start, start + BLOCK)
+        given = (torch.as_tensor(a[block], dtype=torch.float32) for a in (bands, angles))
+        with torch.no_grad():
+            decoded = model.reconstruct(*given)
+        for name, values in parts.items():
+            values.append(getattr(decoded, name).double().cpu().numpy())
+    estimates = retrieve_table(frame, model=model, variables=("lai",), source=source)
+    misfit = (estimates["quality"].to_numpy() & np.uint16(Quality.SPECTRUM_MISFIT)) > 0
+    return Reconstructed(bands, *(np.concatenate(v) for v in parts.values()), misfit)
+
+
+def by_band(found: Reconstructed, bands: tuple[str, ...]) -> pd.DataFrame:
+    """RMSE and bias of both decodings and the spectra's own sd, a row a band."""
+    table = pd.DataFrame({"band": bands, "sd": found.measured.std(axis=0)})
+    for name in ("total", "physical"):
+        error = getattr(found, name) - found.measured
+        table[f"{name}_rmse"] = np.sqrt((error**2).mean(axis=0))
+        table[f"{name}_bias"] = error.mean(axis=0)
+    return table
+
+
+def standardised(found: Reconstructed, keep: np.ndarray | None = None) -> dict[str, float]:
+    """Mean squared error of both decodings in units of each band's variance over all spectra."""
+    rows = slice(None) if keep is None else keep
+    variance = found.measured.var(axis=0)
+    return {
+        name: float(((getattr(found, name) - found.measured)[rows] ** 2 / variance).mean())
+        for name in ("total", "physical")
+    }
