@@ -90,7 +90,8 @@ def predictive(
     encoded = model.encode(x, a, days)
     theta = model.prior(encoded.scores.fixed(draws))
     latent = encoded.residual.rsample(draws, generator)
-    seen = model.likelihood.draw(model.decode(theta, a, latent).total, generator)
+    total = model.decode(theta, a, latent).total
+    seen = model.likelihood.draw_given(x, total, generator)
     interval = (draw_quantile(seen, p) for p in (0.025, 0.975))
     return Predictive(seen.mean(0), seen.std(0), *interval)
 

@@ -67,6 +67,13 @@ class BandLikelihood(nn.Module):
         """One noisy spectrum for every decoded one."""
         return mean + normal_like(mean, generator) * self.variance(mean).sqrt()
 
+    def draw_given(
+        self, x: Float[Tensor, "*#batch band"], mean: Float[Tensor, "*batch band"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "*batch band"]:  # fmt: skip
+        """As `draw`, with what the bands present in x tell of the errors of the others."""
+        return self.draw(mean, generator)
+
     def misfit(self, x: Tensor, mean: Tensor) -> Float[Tensor, "*batch"]:
         """rᵀΣ⁻¹r over the bands that are present (x not NaN)."""
         return self._terms(x, mean).square
@@ -108,6 +115,20 @@ class BandNoise(BandLikelihood):
         own = normal_like(mean, generator) * self.variance(mean).sqrt()
         shared = normal_like(mean[..., :1], generator) * self.common * mean
         return mean + own + shared
+
+    def draw_given(
+        self, x: Float[Tensor, "*#batch band"], mean: Float[Tensor, "*batch band"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "*batch band"]:  # fmt: skip
+        """As `draw`, the common error t ~ N(Σ v r/D / (1 + s), 1 / (1 + s)) being partly seen."""
+        seen, variance = x.isfinite(), self.variance(mean)
+        gap = torch.where(seen, x, mean) - mean
+        shared = self.common * mean * seen
+        weight = 1 + (shared.square() / variance).sum(-1, keepdim=True)
+        middle = (shared * gap / variance).sum(-1, keepdim=True) / weight
+        common = middle + normal_like(middle, generator) / weight.sqrt()
+        own = normal_like(mean, generator) * variance.sqrt()
+        return mean + own + common * self.common * mean
 
     def constrain(self) -> None:
         """δ within 1e-4 and `discrepancy_max`."""

@@ -73,6 +73,27 @@ class BandedCholesky(BandLikelihood):
         upper = self.factor(mean).mT
         return mean + torch.linalg.solve_triangular(upper, noise, upper=True).squeeze(-1)
 
+    def draw_given(
+        self, x: Float[Tensor, "*#batch band"], mean: Float[Tensor, "*batch band"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "*batch band"]:  # fmt: skip
+        """As `draw`; missing bands r_m ~ N(−Λ_mm⁻¹ Λ_ms r_s, Λ_mm⁻¹)."""
+        seen = x.isfinite().expand(mean.shape)
+        gap = torch.where(seen, x, mean) - mean
+        lower = self.factor(mean)
+        root, filled = self._missing(lower @ lower.mT, gap, seen)
+        noise = normal_like(mean, generator).unsqueeze(-1)
+        fresh = torch.linalg.solve_triangular(root.mT, noise, upper=True).squeeze(-1)
+        return torch.where(seen, self.draw(mean, generator), mean + filled + fresh)
+
+    def _missing(self, precision: Tensor, gap: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Cholesky factor of Λ_mm (1 elsewhere), and r with the most probable r_m."""
+        gone = (~seen).to(gap)
+        block = gone.unsqueeze(-1) * precision * gone.unsqueeze(-2) + seen.to(gap).diag_embed()
+        root = torch.linalg.cholesky(block)
+        pull = -gone.unsqueeze(-1) * (precision @ gap.unsqueeze(-1))
+        return root, gap + torch.cholesky_solve(pull, root).squeeze(-1)
+
     def _root(self, factor: Tensor) -> Tensor:
         """L⁻¹, of which Σ = (L⁻¹)ᵀ L⁻¹."""
         eye = torch.eye(self.bands).to(factor).expand(factor.shape)
@@ -86,11 +107,7 @@ class BandedCholesky(BandLikelihood):
         if bool(seen.all()):
             white = (lower.mT @ gap.unsqueeze(-1)).squeeze(-1)
             return Terms(white.square().sum(-1), log_det, seen.sum(-1))
-        precision, gone = lower @ lower.mT, (~seen).to(gap)
-        block = gone.unsqueeze(-1) * precision * gone.unsqueeze(-2) + seen.to(gap).diag_embed()
-        root = torch.linalg.cholesky(block)
-        pull = -gone.unsqueeze(-1) * (precision @ gap.unsqueeze(-1))
-        gap = gap + torch.cholesky_solve(pull, root).squeeze(-1)
+        root, gap = self._missing(lower @ lower.mT, gap, seen)
         square = (lower.mT @ gap.unsqueeze(-1)).square().sum((-1, -2))
         missing = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         return Terms(square, log_det + missing, seen.sum(-1))
