@@ -1,0 +1,114 @@
+"""Each pixel's own posterior: from the amortised one by steps downhill through the decoder.
+
+Adam (Kingma & Ba 2015, arXiv 1412.6980) on the scores of all pixels of a block at once, from the
+mean of the amortised posterior; a Gaussian by the curvature where it ends (see `laplace`). Draws
+of both, the amortised posterior and the Gaussian, are then weighed by how likely they truly are
+(see `clouds`). A pixel that is more than a tenth of a posterior standard deviation away from where
+the gradient vanishes, or of whose draws too few count, has not converged.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from inversion.clouds import Weighted
+from inversion.laplace import around, gaussian, inputs, negative_log
+from physvae.posterior import Posterior
+from physvae.scores import MemberMixture, Scores
+
+RATE = 0.1
+"""Length of the first steps, in prior standard deviations."""
+POINTS, WIDER, LEAST = 512, 1.2, 10.0
+"""Draws that are weighed, how much wider than the curvature says they lie, how many must count."""
+PORTION = 32
+NEAR = 0.1
+"""Posterior standard deviations from the optimum within which a pixel has converged."""
+SCORE_MAX = 4.0
+"""Scores beyond which nothing of the prior lies."""
+
+
+class Refinement(NamedTuple):
+    """An estimate (see `physvae.vae.Estimate`), and which pixels converged."""
+
+    mean: dict[str, Tensor]
+    sd: dict[str, Tensor]
+    p025: dict[str, Tensor]
+    p975: dict[str, Tensor]
+    misfit: Tensor
+    novelty: Tensor
+    prior_width: Tensor
+    converged: Tensor
+
+
+class Refined:
+    """A model whose posterior is refined pixel by pixel; all else is the model's.
+
+    Parameters
+    ----------
+    model
+        A loaded model.
+    steps
+        Steps downhill.
+    """
+
+    def __init__(self, model: Any, steps: int = 200) -> None:
+        self._model, self._steps = model, steps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @torch.inference_mode(False)
+    def estimate(
+        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
+    ) -> Refinement:
+        """Estimate as the model does, from the refined posterior."""
+        model = self._model
+        reflectance, angles = reflectance.clone(), angles.clone()
+        seen, known = inputs(model, reflectance, angles)
+        with torch.no_grad():
+            amortised = model.encode(reflectance, angles).scores
+        scores = descend(model, amortised.mean, seen, known, self._steps)
+        local = around(model, scores, seen, known)
+        own = gaussian(model, scores, local.precision / WIDER**2).scores
+        cloud = reweighted(model, [amortised, own], seen, known)
+        found = model.summarise(Posterior(cloud, model.prior), seen, angles.to(seen), variables)
+        fine = (local.step < NEAR) & (cloud.effective >= LEAST)
+        return Refinement(**found._asdict(), converged=fine)
+
+
+@torch.no_grad()
+def reweighted(
+    model: Any, proposals: list[Scores], reflectance: Tensor, angles: Tensor
+) -> Weighted:
+    """Weigh draws of several proposals by how likely they are: their shapes no longer matter."""
+    mixed = MemberMixture(proposals)
+    points = mixed.fixed(POINTS)
+    exact = [negative_log(model, part, reflectance, angles) for part in points.split(PORTION)]
+    log_weights = -torch.cat(exact) - mixed.log_prob(points)
+    return Weighted(points.movedim(0, 1), log_weights.movedim(0, -1).log_softmax(-1))
+
+
+def descend(model: Any, start: Tensor, reflectance: Tensor, angles: Tensor, steps: int) -> Tensor:
+    """Scores [n, parameter] after so many steps of Adam, the best of each pixel.
+
+    The steps shrink to a hundredth of the first by a cosine, so that the end is quiet.
+    """
+    with torch.enable_grad():
+        scores = start.detach().clone().clamp(-SCORE_MAX, SCORE_MAX).requires_grad_()
+        adam = torch.optim.Adam([scores], lr=RATE, betas=(0.9, 0.99))
+        quiet = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=RATE / 100)
+        best = scores.detach().clone()
+        least = torch.full_like(best[:, 0], torch.inf)
+        for _ in range(steps + 1):
+            adam.zero_grad()
+            loss = negative_log(model, scores, reflectance, angles)
+            better = loss.detach() < least
+            best = torch.where(better.unsqueeze(-1), scores.detach(), best)
+            least = torch.where(better, loss.detach(), least)
+            loss.sum().backward()
+            adam.step()
+            quiet.step()
+            with torch.no_grad():
+                scores.clamp_(-SCORE_MAX, SCORE_MAX)
+    return best
