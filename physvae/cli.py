@@ -175,6 +175,7 @@ def train(
     data: Data = None,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
     threads: Threads = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Train a model on simulations and unlabelled spectra.
 
@@ -197,10 +198,12 @@ def train(
         raise InputError(
             f"{output}: holds a checkpoint; go on with --resume, or name another folder"
         )
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise UsageError(f"--device: expected cpu, or cuda where there is one, got {device!r}")
     if threads:
         torch.set_num_threads(threads)
     typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
-    trainer = Trainer(plan, root, output)
+    trainer = Trainer(plan, root, output, device)
     if resume:
         trainer.resume()
     model = _with_progress(trainer)

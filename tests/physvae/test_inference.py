@@ -68,9 +68,7 @@ def test_a_traversal_moves_one_variable(model, drawn):
 def test_change_is_none_for_the_same_spectrum_and_more_for_another(model, drawn):
     z = latent_vector(model, drawn.reflectance, drawn.angles)
     assert z.shape == (400, len(model.space) + 4)
-    torch.testing.assert_close(
-        change_score(z, z.unsqueeze(0)), 0 * z[:, 0], atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(change_score(z, z.unsqueeze(0)), 0 * z[:, 0], atol=1e-6, rtol=0)
     none, noisy = torch.zeros(400), drawn.reflectance * 1.01
     small = change_score(latent_vector(model, noisy, drawn.angles), z.unsqueeze(0))
     large = change_score(z.roll(1, 0), z.unsqueeze(0))
