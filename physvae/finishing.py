@@ -122,9 +122,10 @@ def measure(model: PhysVAE, config: Config, data: Path, soils: SoilMixtures | No
     for entry in config.spectra:
         real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
         whole = real.reflectance.isfinite().all(-1).reshape(len(training), -1).any(-1)
-        figures["reconstruction"][entry.file] = reconstruction_error(
-            model, *real.take(~training & whole)
-        )
+        if (~training & whole).any():
+            figures["reconstruction"][entry.file] = reconstruction_error(
+                model, *real.take(~training & whole)
+            )
     return figures
 
 
@@ -152,16 +153,40 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         version=physvae.__version__, coverage=coverage, error=error, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
         nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
-        notes=config.notes, threads=torch.get_num_threads(),
+        calibration=CALIBRATED[config.calibration.spread],
+        notes=config.notes, threads=torch.get_num_threads(), canopy=_canopy(config),
+        addition=ADDED[config.decoder.kind], encoder=config.encoder.kind,
+        posterior=config.posterior.kind, likelihood=config.likelihood.kind,
     )  # fmt: skip
+
+
+def _canopy(config: Config) -> str:
+    """The physics in words."""
+    physics = config.physics
+    stand = "4SAIL2" if physics.layers == 2 else "4SAIL"
+    crowns = ", bare ground between crowns" if physics.crowns else ""
+    return f"PROSPECT-{physics.leaf}, {stand}, {config.soil.kind} soils{crowns}"
+
+
+CALIBRATED = {
+    True: "Intervals were widened or narrowed by one factor a trait, found on simulations\n"
+    "other than those of the table.",
+    False: "Intervals are as the network gives them.",
+}
+ADDED = {
+    "residual": "a gated low-rank residual",
+    "physical": "nothing",
+    "correction": "a learned correction of its bias",
+    "combined": "a learned correction and a gated low-rank residual",
+}
 
 
 CARD = """# {name}
 
 Leaf and canopy traits from {sensor} surface reflectance ({bands}); any band or angle may be
-missing. A variational auto-encoder with PROSAIL (PROSPECT-D, 4SAIL, library soils, bare ground
-between crowns) as its physical decoder on {nodes} wavelengths, and a gated residual decoder;
-{size} weights.
+missing. A variational auto-encoder with PROSAIL ({canopy}) as its
+physical decoder on {nodes} wavelengths; added to it: {addition}. Encoder
+{encoder}, posterior {posterior}, likelihood {likelihood}; {size} weights.
 
 ## How it was made
 
@@ -190,8 +215,7 @@ Reconstruction of held-out real spectra, mean squared error in units of each ban
 {error}
 
 fAPAR and fCover of draws come from a small network; its root mean square error against the exact
-physics: {product}. Intervals were widened or narrowed by one factor a trait, found on simulations
-other than those of the table.
+physics: {product}. {calibration}
 
 ## Limits
 

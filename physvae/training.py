@@ -131,7 +131,7 @@ class Trainer:
         with torch.random.fork_rng(self._cuda()):
             torch.manual_seed(seed)  # for dropout
             terms = self._terms(generator)
-        total = torch.stack(tuple(terms.values())).sum()
+        total = sum(terms.values(), torch.zeros((), device=self.device))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)

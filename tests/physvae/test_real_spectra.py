@@ -5,8 +5,10 @@ import pytest
 import torch
 import zarr
 
+import physvae
 from physvae.config import Spectra, parse_config
 from physvae.errors import InputError
+from physvae.finishing import finish
 from physvae.plans import SpatialPlan, TemporalPlan
 from physvae.real_spectra import read_spectra
 from physvae.training import Trainer
@@ -91,12 +93,17 @@ def test_series_and_patches_train(kind, made_up, series, patches, tmp_path):
     raw = SMALL | {
         "encoder": {"kind": kind, "width": 8, "depth": 1, **sizes},
         "spectra": [entry],
+        "products": {"simulations": 500, "steps": 5},
+        "evaluation": {"simulations": 500},
         "optimiser": {"steps": 3, "simulations": 4, "spectra": 2, "checkpoint": 2},
     }
     trainer = Trainer(parse_config(raw, kind), tmp_path, tmp_path / "model")
     model = trainer.run()
     assert trainer.step == 3
     assert all(np.isfinite(list(row.values())).all() for row in trainer.log)
+    finish(model, trainer.config, tmp_path, tmp_path / "model")
+    model = physvae.load(tmp_path / "model")
+    assert f"Encoder\n{kind}" in (tmp_path / "model" / "card.md").read_text()
     batch = trainer.real.take(torch.tensor([0]))
     estimate = model.estimate(batch.reflectance, batch.angles, ("lai",), batch.days)
     assert estimate.mean["lai"].shape == batch.reflectance.shape[:-1]
