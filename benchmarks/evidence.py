@@ -34,10 +34,8 @@ DATA = Path(os.environ.get("PHYSVAE_DATA", ROOT.parent / "shared" / "data"))
 PAGE, IMAGES = ROOT / "docs" / "evidence.md", ROOT / "docs" / "images"
 SEED = 20_261_121
 TRAITS = ("lai", "cab", "ccc", "cw", "cm", "fapar", "ala", "hspot")
-CHIP_BANDS = {
-    11: ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
-    10: ("B2", "B3", "B4", "B5", "B6", "B7", "B8A", "B11", "B12", "SCL"),
-}
+BARBELLINO = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+STRICKHOF = ("B2", "B3", "B4", "B5", "B6", "B7", "B8A", "B11", "B12", "SCL")
 SHORT = {"snap_v2_1_LAI": "SL2P v2.1"}
 
 
@@ -367,18 +365,19 @@ def physics(page: Page, model: Any, data: Path) -> None:
 
 
 def spectra(model: Any, data: Path) -> dict[str, pd.DataFrame]:
-    """Real spectra by name, rows with every band of the model or all but B8."""
+    """Real spectra by name; the Strickhof chips lack B8, all others have every band."""
     crops = pd.read_csv(data / "unlabelled" / "crops.csv")
     forest = pd.read_csv(data / "unlabelled" / "forest_austria_2018.csv")
     forest = forest.rename(columns={"sun_zenith_deg_calc": "sun_zenith_deg"})
-    bands = list(model.bands)
+    bands, rasters = list(model.bands), data / "rasters"
     sets = {"crops": crops.dropna(subset=bands), "forest, Austria": forest.dropna(subset=bands)}
-    for path in sorted((data / "rasters").glob("*_BOA_10.tif")):
-        sets[f"chip Barbellino {path.name[6:10]}"] = chip(path)
+    for path in sorted(rasters.glob("*Barbellino_BOA_10.tif")):
+        sets[f"Barbellino {path.name[6:10]}"] = barbellino(path)
+    sets["Strickhof 2022"] = pd.concat(map(strickhof, sorted(rasters.glob("Strickhof_*.tif"))))
     return {name: frame.reset_index(drop=True) for name, frame in sets.items() if len(frame)}
 
 
-def chip(path: Path) -> pd.DataFrame:
+def barbellino(path: Path) -> pd.DataFrame:
     """Vegetation and soil pixels of a chip with all bands."""
     import rasterio
 
@@ -386,9 +385,21 @@ def chip(path: Path) -> pd.DataFrame:
     with rasterio.open(path) as image, rasterio.open(str(path).replace("BOA", "SCL")) as scene:
         stored = image.read().astype(float)
         classes = scene.read(1, out_shape=image.shape)
-    frame = pd.DataFrame(stored.reshape(len(stored), -1).T, columns=list(CHIP_BANDS[len(stored)]))
+    frame = pd.DataFrame(stored.reshape(len(stored), -1).T, columns=list(BARBELLINO))
     good = np.isin(classes.ravel(), (4, 5)) & (frame != 65535).all(axis=1)
     return (frame[good] * 1e-4).assign(sun_zenith_deg=sun)
+
+
+def strickhof(path: Path) -> pd.DataFrame:
+    """Vegetation and soil pixels of a chip without B8; its sun zenith is not known."""
+    import rasterio
+
+    with rasterio.open(path) as image:
+        stored = image.read().astype(float)
+    frame = pd.DataFrame(stored.reshape(len(stored), -1).T, columns=list(STRICKHOF))
+    good = frame["SCL"].isin((4, 5)) & (frame != -9999).all(axis=1)
+    chip = frame[good].drop(columns="SCL") * 1e-4
+    return chip.assign(sun_zenith_deg=np.nan)
 
 
 def reconstruction_figure(model: Any, found: dict) -> Any:

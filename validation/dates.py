@@ -61,12 +61,21 @@ def _without_form(text: str) -> date | str:
 
 
 def parse_dates(cells: pd.Series, form: str | None = None) -> tuple[pd.Series, dict[int, str]]:
-    """Dates as ISO texts (empty where there is none), and what is wrong by row position."""
+    """Dates as ISO texts, others as they are, and what is wrong with them by row position."""
     parsed = [parse_date(cell, form) for cell in cells]
     wrong = {
         row: f"{cells.iloc[row]!s:.30} ({found})"
         for row, found in enumerate(parsed)
         if isinstance(found, str)
     }
-    texts = ["" if p is None or isinstance(p, str) else p.isoformat() for p in parsed]
+    texts = [
+        "" if day is None else str(cell).strip() if isinstance(day, str) else day.isoformat()
+        for cell, day in zip(cells, parsed, strict=True)
+    ]
     return pd.Series(texts, index=cells.index, dtype=object), wrong
+
+
+def days_of(cells: pd.Series) -> pd.Series:
+    """Dates of ISO texts as timestamps, NaT for everything else."""
+    text = cells.astype(str)
+    return pd.to_datetime(text.where(text.str.fullmatch(r"\d{4}-\d{2}-\d{2}.*")), errors="coerce")

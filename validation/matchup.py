@@ -7,10 +7,13 @@ Two tables match, in this order of preference:
    one plot on one day share its estimate.
 """
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
 from physvae.errors import InputError
+from validation.dates import parse_date
 from validation.fielddata import as_text
 
 KEYS = ("id", "site", "plot", "field_date", "image_date")
@@ -69,12 +72,15 @@ def _same_rows(
 
 def _names(frame: pd.DataFrame, keys: list[str]) -> list[tuple[str, ...]]:
     """The key of every row, with numbers in one spelling (01, 1 and 1.0 are the same plot)."""
-    columns = [[_canonical(as_text(cell)) for cell in frame[key]] for key in keys]
+    columns = [[_canonical(as_text(cell), key) for cell in frame[key]] for key in keys]
     return list(zip(*columns, strict=True)) if keys else [()] * len(frame)
 
 
-def _canonical(text: str) -> str:
-    """One spelling of a whole number; any other text unchanged."""
+def _canonical(text: str, key: str) -> str:
+    """One spelling of a whole number or a date; any other text unchanged."""
+    if key.endswith("_date"):
+        day = parse_date(text)
+        return day.isoformat() if isinstance(day, date) else text
     try:
         number = float(text)
     except ValueError:

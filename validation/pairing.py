@@ -9,6 +9,7 @@ import pandas as pd
 from physvae.errors import InputError, UsageError
 from validation import probability
 from validation.baselines import Baseline
+from validation.dates import days_of
 from validation.fielddata import parse_numbers, select
 from validation.matchup import NONE, match
 
@@ -130,11 +131,7 @@ def _gap(pairs: pd.DataFrame) -> np.ndarray:
         return pd.to_numeric(pairs["delta_days"], errors="coerce").to_numpy(float)
     if not {"field_date", "image_date"} <= set(pairs.columns):
         return np.full(len(pairs), np.nan)
-    days = [
-        pd.to_datetime(pairs[c].astype(str), errors="coerce", format="mixed")
-        for c in ("image_date", "field_date")
-    ]
-    return (days[0] - days[1]).dt.days.to_numpy(float)
+    return (days_of(pairs["image_date"]) - days_of(pairs["field_date"])).dt.days.to_numpy(float)
 
 
 def _taken(estimates: pd.DataFrame, column: str, position: np.ndarray) -> np.ndarray:
@@ -265,9 +262,8 @@ def _notes(
             said.setdefault(int(row), []).append("no uncertainty of the measurement")
     for first, members in joined.items():
         for row in members:
-            said.setdefault(row, []).append(
-                f"averaged with {len(members) - 1} more as row {first}"
-            )
+            text = f"one of {len(members)} measurements, averaged as row {first}"
+            said.setdefault(row, []).append(text)
     return said
 
 

@@ -10,6 +10,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from validation.dates import days_of
 from validation.drawing import (
     COLOURS,
     INK,
@@ -160,7 +161,7 @@ def repeated(pairs: pd.DataFrame) -> list[tuple[str, str]]:
     """Site and plot of those with at least three dates, the longest series first."""
     if not {"plot", "field_date"} <= set(pairs.columns):
         return []
-    days = pd.to_datetime(pairs["field_date"].astype(str), errors="coerce", format="mixed")
+    days = days_of(pairs["field_date"])
     known = pairs.assign(day=days)[days.notna()]
     counts = known.groupby(["site", "plot"])["day"].nunique().sort_values(ascending=False)
     keys: list[Any] = list(counts[counts >= 3].index[:SERIES])
@@ -189,8 +190,7 @@ def series(metrics: dict, pairs: pd.DataFrame) -> Figure:
 
 def _course(axes: Axes, own: pd.DataFrame) -> None:
     """One plot's measurements with their sd, and estimates with their 95 % interval."""
-    own = own.assign(day=pd.to_datetime(own["field_date"].astype(str), format="mixed"))
-    own = own.sort_values("day")
+    own = own.assign(day=days_of(own["field_date"])).dropna(subset="day").sort_values("day")
     if own["estimate_p025"].notna().any():
         ends = own["estimate_p025"], own["estimate_p975"]
         axes.fill_between(own["day"], *ends, color=COLOURS[0], alpha=0.18, lw=0)

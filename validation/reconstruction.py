@@ -29,7 +29,7 @@ class Reconstructed(NamedTuple):
 
 
 def reconstruct(model, frame: pd.DataFrame, *, source: str = "spectra") -> Reconstructed:
-    """Both decodings of the rows that have every band.
+    """Both decodings of every row; a band the table has not is NaN where it is measured.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def reconstruct(model, frame: pd.DataFrame, *, source: str = "spectra") -> Recon
     from inversion.geometry import COLUMNS
     from inversion.quality import Quality
 
-    bands = frame[list(model.bands)].to_numpy(float, copy=True)
+    bands = frame.reindex(columns=list(model.bands)).to_numpy(float, copy=True)
     none = pd.Series(np.nan, frame.index)
     angles = np.stack([frame.get(COLUMNS[a], none).to_numpy(float) for a in model.angles], axis=-1)
     parts = {"total": [], "physical": []}
@@ -56,24 +56,30 @@ def reconstruct(model, frame: pd.DataFrame, *, source: str = "spectra") -> Recon
             values.append(getattr(decoded, name).double().cpu().numpy())
     estimates = retrieve_table(frame, model=model, variables=("lai",), source=source)
     misfit = (estimates["quality"].to_numpy() & np.uint16(Quality.SPECTRUM_MISFIT)) > 0
-    return Reconstructed(bands, *(np.concatenate(v) for v in parts.values()), misfit)
+    total, physical = (np.concatenate(parts[name]) for name in ("total", "physical"))
+    return Reconstructed(bands, total, physical, misfit)
 
 
 def by_band(found: Reconstructed, bands: tuple[str, ...]) -> pd.DataFrame:
-    """RMSE and bias of both decodings and the spectra's own sd, a row a band."""
-    table = pd.DataFrame({"band": bands, "sd": found.measured.std(axis=0)})
+    """RMSE and bias of both decodings and the spectra's own sd, a row a band that was measured."""
+    seen = np.isfinite(found.measured).any(axis=0)
+    measured = found.measured[:, seen]
+    names = [bands[place] for place in np.flatnonzero(seen)]
+    table = pd.DataFrame({"band": names, "sd": np.nanstd(measured, axis=0)})
     for name in ("total", "physical"):
-        error = getattr(found, name) - found.measured
-        table[f"{name}_rmse"] = np.sqrt((error**2).mean(axis=0))
-        table[f"{name}_bias"] = error.mean(axis=0)
+        error = getattr(found, name)[:, seen] - measured
+        table[f"{name}_rmse"] = np.sqrt(np.nanmean(error**2, axis=0))
+        table[f"{name}_bias"] = np.nanmean(error, axis=0)
     return table
 
 
 def standardised(found: Reconstructed, keep: np.ndarray | None = None) -> dict[str, float]:
     """Mean squared error of both decodings in units of each band's variance over all spectra."""
     rows = slice(None) if keep is None else keep
-    variance = found.measured.var(axis=0)
+    seen = np.isfinite(found.measured).any(axis=0)
+    measured = found.measured[:, seen]
+    variance = np.nanvar(measured, axis=0)
     return {
-        name: float(((getattr(found, name) - found.measured)[rows] ** 2 / variance).mean())
+        name: float(np.nanmean((getattr(found, name)[:, seen] - measured)[rows] ** 2 / variance))
         for name in ("total", "physical")
     }

@@ -11,6 +11,7 @@ import pandas as pd
 from inversion.calibration import Calibration, adjust_quantiles, load_calibration
 from physvae.errors import InputError, UsageError
 from validation.baselines import load_baseline
+from validation.dates import parse_dates
 from validation.fielddata import measured_column, read_table
 from validation.fitting import calibrate, fingerprint, write_calibration
 from validation.mapmatch import Rules, match_maps
@@ -82,6 +83,9 @@ def _estimated(task: Task, field: Field) -> Estimated:
     """Estimates from a table, from maps, or from the model."""
     if task.estimates is not None:
         table = read_table(task.estimates)
+        for column in ("field_date", "image_date"):
+            if column in table:
+                table[column], _ = parse_dates(table[column], task.said.date_format)
         method: dict[str, object] = {"estimates": fingerprint(task.estimates)}
         return Estimated(table, task.estimates.stem, None, method)
     if task.maps:

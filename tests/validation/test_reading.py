@@ -48,7 +48,7 @@ def test_every_kind_of_file_gives_the_same_table(tmp_path, kind):
     rows, notes = read_field(written(tmp_path, kind))
     assert rows["lai"].tolist() == [1.5, 0.0, 3.25]
     assert rows["site"].tolist() == ["A", "A", "B"]
-    assert rows["field_date"].tolist() == ["2021-06-01", "2021-06-17", ""]
+    assert rows["field_date"].tolist() == ["2021-06-01", "2021-06-17", "06-12"]
     assert rows["lat"].to_numpy() == pytest.approx(FRAME["Latitude"], abs=1e-6)
     assert rows["lon"].to_numpy() == pytest.approx(FRAME["Longitude"], abs=1e-6)
     assert notes == {3: ["field_date: expected a date, got 06-12 (no year)"]}
