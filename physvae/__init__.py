@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from physvae.distributions import TruncatedNormal
+    from physvae.emulation.store import load_emulator
     from physvae.errors import InputError, ModelError
     from physvae.priors import Prior
     from physvae.store import load_model as load
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": ("physvae.store", "load_model"),
     "models": ("physvae.store", "models"),
+    "load_emulator": ("physvae.emulation.store", "load_emulator"),
     "InputError": ("physvae.errors", "InputError"),
     "ModelError": ("physvae.errors", "ModelError"),
     "Prior": ("physvae.priors", "Prior"),
@@ -33,6 +35,7 @@ _HOMES = {
 __all__ = [
     "load",
     "models",
+    "load_emulator",
     "InputError",
     "ModelError",
     "Prior",

@@ -1,0 +1,89 @@
+"""The command `physvae emulate`, and the training of emulators for `physvae train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from physvae.cli import SensorName, Spectra, _check_output, _counting
+from physvae.errors import InputError, UsageError
+
+_WORTH_COMPILING = 4096  # rows; below, making the loops takes longer than they save
+
+Parameters = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="CSV or Parquet, a row a spectrum.")
+]
+Name = Annotated[
+    str, typer.Option(help="prosail-d (10 nm), prosail-d-1nm, or the folder of an emulator.")
+]
+Extrapolate = Annotated[
+    bool,
+    typer.Option("--allow-extrapolation", help="Take values outside the box, and flag the rows."),
+]
+
+
+def emulate(
+    parameters: Parameters, output: Spectra, emulator: Name = "", sensor: SensorName = None,
+    allow_extrapolation: Extrapolate = False,
+) -> None:  # fmt: skip
+    """Emulate canopy reflectance for a table of parameters.
+
+    Like `physvae simulate`, with an emulator in place of the exact model. Every input of the
+    emulator needs a column; further columns may hold text, which passes through. The column
+    rso_error is the stated error of a spectrum, extrapolated is 1 where an input is outside the
+    emulator's box. With --sensor the emulator is prosail-d-1nm if none is named.
+
+    For example: physvae emulate parameters.csv -o spectra.nc --sensor sentinel-2a
+    """
+    from physvae.emulation.requests import Asked, request_plan
+    from physvae.spectra_writers import FORMATS, write
+    from physvae.tables import open_table
+
+    _check_output(output, tuple(FORMATS))
+    if output.resolve() == parameters.resolve():
+        raise UsageError(f"--output: expected another file than the input, got {output}")
+    made = _emulator(emulator or ("prosail-d-1nm" if sensor else "prosail-d"), sensor)
+    table = open_table(parameters)
+    with _counting("rows") as count:
+        plan = request_plan(table, made, count, extrapolate=allow_extrapolation)
+    if plan.rows >= _WORTH_COMPILING:
+        made.compile()
+    import torch
+
+    asked = Asked(made, all_factors=output.suffix in (".nc", ".zarr"))
+    with _counting("spectra", plan.rows) as count:
+        write(output, asked, plan, torch.float32, count)  # pyright: ignore
+
+
+def _emulator(name: str, sensor: str | None):
+    """An emulator by name or folder, with the bands of a sensor where one is given."""
+    from physvae.emulation.store import load_emulator
+    from rtm import load_sensor
+
+    made = load_emulator(name)
+    if sensor is None:
+        return made
+    try:
+        seen = load_sensor(sensor)
+    except (OSError, ValueError) as error:
+        is_file = str(sensor).lower().endswith(".csv")
+        raise (InputError if is_file else UsageError)(str(error)) from None
+    try:
+        return made.seen_by(seen)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def train_from(config: Path, output: Path, data: Path) -> None:
+    """Train the emulator of a training file behind a progress bar on stderr."""
+    from physvae.emulation.making import train_emulator
+    from physvae.emulation.plans import read_plan
+
+    plan = read_plan(config)
+    with _counting("training") as count:
+        trained = train_emulator(plan, output, data, lambda *told: count(1))
+    figures = trained.figures
+    typer.echo(
+        f"{output}: held-out RMSE {figures['rmse']:.2e}, R² {figures['r2']:.6f}, "
+        f"spectral angle {figures['sam']:.3f} degree"
+    )

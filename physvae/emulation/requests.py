@@ -1,0 +1,192 @@
+"""A table of parameters for an emulator: strict about names, and about the emulator's box.
+
+Unlike `physvae simulate`, an emulator has learned all its inputs together: none of them has a
+default, and a column of numbers that is none of them is refused, as it may be a name misspelt.
+Columns of text pass through.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib import metadata
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from physvae.emulation.emulator import FACTORS, Emulator
+from physvae.errors import InputError
+from physvae.spectra_table import Block, Plan
+from physvae.tables import TableFile, kind_of, numbers
+from rtm import CanopyReflectance, Parameter, ParameterSpace
+from rtm.parameters import canonical
+
+_CHECKED = 2**14
+_AMOUNTS = ("fapar", "fapar_diffuse", "fcover")
+_EXTRA = (
+    Parameter("rso_error", "s", "-", 0.0, 1.0, 0.0, (), "standard error of rso, rms of the axis"),
+    Parameter("extrapolated", "-", "-", 0.0, 1.0, 0.0, (), "1 where an input is outside the box"),
+)
+
+
+class Asked:
+    """An emulator in the form that the writers of spectra call.
+
+    Parameters
+    ----------
+    emulator : Emulator
+    all_factors : bool
+        Whether all its factors are written, as netCDF and Zarr hold them; else rso alone.
+    """
+
+    def __init__(self, emulator: Emulator, all_factors: bool) -> None:
+        names = emulator.trained if all_factors else ("rso",)
+        self.emulator = emulator.with_factors(*names)
+        self.space, self.leaf = emulator.space, emulator.name
+        bands = emulator.band
+        name = emulator.name if emulator.sensor is None else emulator.sensor.name
+        self.sensor = None if bands is None else SimpleNamespace(name=name, bands=bands)
+        self.wavelength = torch.zeros(len(bands)) if bands else emulator.wavelength
+
+    def __call__(self, theta: torch.Tensor, angles: torch.Tensor) -> CanopyReflectance:
+        """The emulator's result; NaN for what it does not emulate.
+
+        The writers cut their columns anywhere: they are joined and cut again.
+        """
+        inputs = torch.cat([theta, angles], -1)[:, : -len(_EXTRA)].contiguous()
+        cut = len(self.space)
+        found = self.emulator(inputs[:, :cut], inputs[:, cut:])
+        empty = torch.full_like(found.rso, torch.nan)
+        filled = {n: empty for n in FACTORS if getattr(found, n) is None}
+        filled |= {n: empty[..., 0] for n in _AMOUNTS if getattr(found, n) is None}
+        return found._replace(**filled)
+
+
+def request_plan(
+    table: TableFile, emulator: Emulator, done: Callable[[int], None], *, extrapolate: bool = False
+) -> Plan:
+    """Find the inputs among the columns and check every value.
+
+    Raises
+    ------
+    InputError
+        A missing, unknown or doubled column, an empty table, a cell that is no number, or one
+        outside the box unless `extrapolate`: names the row (the first is 1) and the column.
+    """
+    parameters = (*emulator.space.parameters, *emulator.geometry.parameters)
+    inputs = ParameterSpace(parameters)
+    found = _matched(table, inputs)
+    others = [name for name in table.schema.names if name not in found.values()]
+    kinds: dict[str, pa.DataType] = {name: pa.int64() for name in others}
+    read = partial(_blocks, table, emulator, inputs, found, extrapolate)
+    plan = Plan(
+        source=str(table.path), space=ParameterSpace((*parameters, *_EXTRA)), read=read,
+        defaults=(), others=pa.schema([]), about=_about(table, emulator),
+    )  # fmt: skip
+    rows = 0
+    for block in plan.read(_CHECKED):
+        kinds = {name: kind_of(block.others[name], kinds[name]) for name in others}
+        rows += len(block.values)
+        done(len(block.values))
+    if rows == 0:
+        raise InputError(f"{table.path}: expected a header and at least one row, got none")
+    _only_text(table, kinds, inputs)
+    return replace(plan, rows=rows, others=pa.schema(list(kinds.items())))
+
+
+def _about(table: TableFile, emulator: Emulator) -> dict[str, str | int]:
+    sha256 = emulator.record.get("weights_sha256", "")
+    return {
+        "source": f"physvae {metadata.version('physvae')}, emulate", "emulator": emulator.name,
+        "weights_sha256": sha256, "parameters": table.path.name, "leaf": _leaf(emulator),
+    }  # fmt: skip
+
+
+def _leaf(emulator: Emulator) -> str:
+    simulator = emulator.record.get("training", {}).get("simulator", {})
+    return f"PROSPECT-{simulator['leaf']}" if "leaf" in simulator else "-"
+
+
+def _matched(table: TableFile, space: ParameterSpace) -> dict[str, str]:
+    """Column by name of input; every input has one."""
+    known = {p.name: p for p in space.parameters}
+    found: dict[str, str] = {}
+    for column in table.schema.names:
+        name = column if column in known else canonical(column, known)
+        if name in found:
+            raise InputError(
+                f"{table.path}: expected one column for {name}, got {found[name]}, {column}"
+            )
+        if name is not None:
+            found[name] = column
+    missing = [name for name in space.names if name not in found]
+    if missing:
+        raise InputError(
+            f"{table.path}: expected columns {', '.join(space.names)}, "
+            f"found none for {', '.join(missing)}"
+        )
+    return found
+
+
+def _only_text(table: TableFile, kinds: dict[str, pa.DataType], space: ParameterSpace) -> None:
+    for name, kind in kinds.items():
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            raise InputError(
+                f"{table.path}: column {name}: expected text or one of {', '.join(space.names)}, "
+                "got numbers that the emulator does not know"
+            )
+
+
+def _blocks(
+    table: TableFile, emulator: Emulator, space: ParameterSpace, found: dict[str, str],
+    extrapolate: bool, rows: int,
+) -> Iterator[Block]:  # fmt: skip
+    """Blocks of the table: inputs, then the standard error and the flag."""
+    start = 0
+    for part in table.blocks(rows):
+        columns = [
+            _checked(part[found[p.name]], p, f"{table.path}: row {{}}, column {found[p.name]}",
+                     start, extrapolate)
+            for p in space.parameters
+        ]  # fmt: skip
+        values = np.column_stack(columns)
+        start += part.num_rows
+        yield Block(_told(values, emulator), part.drop_columns(list(found.values())))
+
+
+def _told(values: np.ndarray, emulator: Emulator) -> np.ndarray:
+    """The values with the emulator's standard error and the flag of its box."""
+    cut = len(emulator.space)
+    theta, angles = torch.from_numpy(values[:, :cut]), torch.from_numpy(values[:, cut:])
+    with torch.inference_mode():
+        outside = emulator.outside(theta, angles).double()
+        parts = zip(theta.float().split(1024), angles.float().split(1024), strict=True)
+        error = [emulator.standard_error(t, a).square().mean(-1).sqrt() for t, a in parts]
+    return np.column_stack([values, torch.cat(error).double().numpy(), outside.numpy()])
+
+
+def _checked(
+    cells: pa.ChunkedArray, parameter: Parameter, where: str, start: int, extrapolate: bool
+) -> np.ndarray:
+    """A column of numbers, inside the box where that is wanted."""
+    given = numbers(cells)
+    if given is None:
+        row = next(i for i in range(len(cells)) if numbers(cells.slice(i, 1)) is None)
+        got = repr(cells[row].as_py())
+        raise InputError(f"{where.format(start + row + 1)}: expected a number, got {got}")
+    low, high = parameter.low, parameter.high
+    if parameter.name == "psi":
+        low, high = -np.inf, np.inf
+    slack = 1e-6 * (parameter.high - parameter.low)
+    inside = (given >= low - slack) & (given <= high + slack)
+    bad = ~np.isfinite(given) | (~inside & (not extrapolate))
+    if bad.any():
+        row = int(bad.argmax())
+        got = "an empty cell" if np.isnan(given[row]) else f"{given[row]:g}"
+        hint = "" if extrapolate or not np.isfinite(given[row]) else "; or --allow-extrapolation"
+        raise InputError(
+            f"{where.format(start + row + 1)}: expected {parameter.name} within "
+            f"{parameter.low:g} and {parameter.high:g}, got {got}{hint}"
+        )
+    return given
