@@ -34,6 +34,8 @@ SCORES = {
 }
 """Heading, format and interval of the scores in the page's tables."""
 
+GROUP_SCORES = ("n", "rmse", "bias", "median_bias", "precision", "r", "coverage_95", "width_95")
+
 LIMITS = {
     "gcos_goal_share": "GCOS goal (10 %, ≥ 0.1)",
     "gcos_threshold_share": "GCOS threshold (20 %, ≥ 0.1)",
@@ -241,9 +243,9 @@ def sites_table(metrics: dict) -> dict:
 
 
 def _group_table(by: str, groups: dict) -> dict:
-    """Scores of one kind of group."""
-    rows = [[name, *_numbers(scores)] for name, scores in groups.items()]
-    return _table(f"By {by}", [by, *(head for head, *_ in SCORES.values())], rows)
+    """Scores of one kind of group, without those that a narrow range of values spoils."""
+    rows = [[name, *_numbers(scores, GROUP_SCORES)] for name, scores in groups.items()]
+    return _table(f"By {by}", [by, *(SCORES[key][0] for key in GROUP_SCORES)], rows)
 
 
 def levels_table(metrics: dict) -> dict:

@@ -133,7 +133,7 @@ def coverage(metrics: dict) -> Figure:
     rows = sorted(metrics["sites"].items(), key=lambda item: -item[1]["n_interval"])[:PANELS]
     rows = [("pooled", metrics["pooled"]), *rows]
     rows = [(name, scores) for name, scores in rows if scores["n_interval"]]
-    figure = figure_of(6.2, 1.3 + 0.34 * len(rows))
+    figure = figure_of(8.4, 1.3 + 0.34 * len(rows))
     axes = figure.subplots()
     axes.axvline(0.95, color=INK, lw=1, zorder=1)
     for place, (_, scores) in enumerate(rows):
@@ -150,7 +150,7 @@ def coverage(metrics: dict) -> Figure:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     lowest = min(scores["coverage_95_ci95"][0] for _, scores in rows)
     axes.set_xlim(max(0.0, math.floor(10 * min(lowest, 0.85)) / 10), 1.0)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:.0%}")
     symbol = plain(metrics["symbol"])
     axes.set_xlabel(

@@ -178,7 +178,7 @@ def series(metrics: dict, pairs: pd.DataFrame) -> Figure:
     for axes, (site, plot) in zip(panels.flat, names, strict=False):
         same = (pairs["site"].astype(str) == site) & (pairs["plot"].astype(str) == plot)
         _course(axes, pairs[same])
-        axes.set_title(plain(f"{site} {plot}", longest=34), fontsize=8)
+        axes.set_title(plain(f"{plot}, {site}", longest=38), fontsize=8)
     for axes in panels.flat[len(names) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:

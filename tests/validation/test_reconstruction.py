@@ -11,8 +11,8 @@ from validation.reconstruction import Reconstructed, by_band, reconstruct, stand
 
 def found() -> Reconstructed:
     measured = np.array([[0.1, 0.2, np.nan], [0.3, 0.6, np.nan]])
-    total = measured + [[0.01, -0.02, 0.0], [0.01, 0.02, 0.0]]
-    physical = measured + [[0.1, 0.0, 0.0], [0.1, 0.0, 0.0]]
+    total = measured + np.array([[0.01, -0.02, 0.0], [0.01, 0.02, 0.0]])
+    physical = measured + np.array([[0.1, 0.0, 0.0], [0.1, 0.0, 0.0]])
     return Reconstructed(measured, total, physical, np.zeros(2, bool))
 
 
