@@ -76,6 +76,7 @@ def read(folder: Path, config: str) -> tuple[Checkpoint, list[dict]]:
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start so, without that start.
 
+    >>> import torch
     >>> part({"a.b": torch.ones(1), "c": torch.ones(1)}, "a.")
     {'b': tensor([1.])}
     """

@@ -77,7 +77,7 @@ def log_quantile(log_p: Tensor) -> Tensor:
     The last step carries the gradient 1/slope.
 
     >>> log_quantile(torch.tensor(-1e6, dtype=torch.float64))
-    tensor(-1414.2086, dtype=torch.float64)
+    tensor(-1414.2078, dtype=torch.float64)
     """
     log_p = log_p.clamp_max(-math.log(2.0))
     with torch.no_grad():
