@@ -124,7 +124,7 @@ def retrieve_block(
     usable = np.flatnonzero((quality & unusable) == 0)
     names = estimate_names(variables)
     estimates = np.full((len(spectra), len(names)), np.nan, dtype=np.float32)
-    step = batch or BATCHES[_device(model).type]
+    step = batch or getattr(model, "batch", None) or BATCHES[_device(model).type]
     for start in range(0, usable.size, step):
         pixels = usable[start : start + step]
         part = _estimate(model, spectra[pixels], geometry[pixels], variables)
@@ -169,15 +169,19 @@ def _estimate(
     converged = getattr(result, "converged", None)
     if converged is not None:
         quality |= combine({Quality.REFINEMENT_NOT_CONVERGED: ~_numpy(converged)})
-    columns = []
-    for name in variables:
-        low, high = float(model.traits[name].low), float(model.traits[name].high)
-        mean, sd = _numpy(result.mean[name]), _numpy(result.sd[name])
-        quality |= range_flags(mean, low=low, high=high)
-        quantiles = (_numpy(result.p025[name]), _numpy(result.p975[name]))
-        lower, upper = (clip_near(value, low=low, high=high) for value in quantiles)
-        columns += [clip_near(mean, low=low, high=high), sd, lower, upper]
-    return Block(np.stack(columns, axis=-1).astype(np.float32), quality)
+    traits = model.traits
+    low, high = (
+        np.array([[float(getattr(traits[name], end))] for name in variables], np.float32)
+        for end in ("low", "high")
+    )
+    mean, sd, lower, upper = (
+        np.stack([_numpy(part[name]) for name in variables]).astype(np.float32)
+        for part in (result.mean, result.sd, result.p025, result.p975)
+    )
+    quality |= np.bitwise_or.reduce(range_flags(mean, low=low, high=high), axis=0)
+    mean, lower, upper = (clip_near(part, low=low, high=high) for part in (mean, lower, upper))
+    estimates = np.stack([mean, sd, lower, upper], axis=1)
+    return Block(estimates.reshape(-1, len(spectra)).T, quality)
 
 
 def _device(model: Any) -> torch.device:

@@ -127,9 +127,10 @@ def diagnostic_flags(
 
 
 def range_flags(
-    mean: Float[np.ndarray, " pixel"], *, low: float, high: float
-) -> UInt16[np.ndarray, " pixel"]:
-    """Return how one trait's estimate lies to its range [low, high]: bits 1 to 4."""
+    mean: Float[np.ndarray, "*trait pixel"], *, low: ArrayLike, high: ArrayLike
+) -> UInt16[np.ndarray, "*trait pixel"]:
+    """Return how estimates lie to the range [low, high] of their trait: bits 1 to 4."""
+    low, high = np.asarray(low), np.asarray(high)
     slack = TOLERANCE * (high - low)
     return combine(
         {
@@ -142,9 +143,10 @@ def range_flags(
 
 
 def clip_near(
-    value: Float[np.ndarray, " pixel"], *, low: float, high: float
-) -> Float[np.ndarray, " pixel"]:
+    value: Float[np.ndarray, "*trait pixel"], *, low: ArrayLike, high: ArrayLike
+) -> Float[np.ndarray, "*trait pixel"]:
     """Set a value that overshoots [low, high] by at most the tolerance to the bound it passed."""
+    low, high = np.asarray(low), np.asarray(high)
     slack = TOLERANCE * (high - low)
     near = (value >= low - slack) & (value <= high + slack)
     return np.where(near, np.clip(value, low, high), value)

@@ -26,6 +26,8 @@ from physvae.errors import InputError
 DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
 """The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""
 OPEN_FILES = 32
+CACHE = 128
+"""Memory [MiB] for blocks that GDAL has decoded; its own default is a share of the machine's."""
 TILE = 640
 """Side of a block [pixel]: that of the JPEG 2000 tiles of Sentinel-2's 20 m bands."""
 Span = tuple[int, int]
@@ -125,7 +127,7 @@ def opened(path: str, driver: str) -> Iterator[Any]:
         raise InputError(f"{path}: expected one of {', '.join(DRIVERS)}, found {driver}")
     try:
         with (
-            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN=_readdir(driver), GDAL_PAM_ENABLED="NO"),
+            rasterio.Env(**_options(driver)),
             rasterio.open(path, driver=driver) as source,
         ):
             yield source
@@ -288,9 +290,7 @@ def _file(layer: Layer) -> Any:
     """Return the open file of a layer, kept by this thread; the one used longest ago is closed."""
     files = _kept.__dict__.setdefault("files", OrderedDict())
     if layer.path not in files:
-        with rasterio.Env(
-            GDAL_DISABLE_READDIR_ON_OPEN=_readdir(layer.driver), GDAL_PAM_ENABLED="NO"
-        ):
+        with rasterio.Env(**_options(layer.driver)):
             files[layer.path] = rasterio.open(layer.path, driver=layer.driver)
         if len(files) > OPEN_FILES:
             files.popitem(last=False)[1].close()
@@ -311,9 +311,13 @@ def close_files() -> None:
         files.popitem()[1].close()
 
 
-def _readdir(driver: str) -> str:
-    """Let only ENVI look for the file beside it that holds its header."""
-    return "FALSE" if driver == "ENVI" else "EMPTY_DIR"
+def _options(driver: str) -> dict[str, Any]:
+    """Keep GDAL to the file itself and to little memory; only ENVI needs the header beside it."""
+    return {
+        "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE" if driver == "ENVI" else "EMPTY_DIR",
+        "GDAL_PAM_ENABLED": "NO",
+        "GDAL_CACHEMAX": CACHE,
+    }
 
 
 def _same(one: CRS, other: CRS) -> bool:

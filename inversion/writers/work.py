@@ -148,21 +148,21 @@ class Work:
 
     def put(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion and its line; what is on disk after a kill is whole."""
-        content = b"".join(
-            np.ascontiguousarray(rows[name].to_numpy(), dtype=kind).tobytes()
-            for name, kind in zip(self._names, self._types, strict=True)
-        )
+        at, check = self._place(top), 0
         handle = os.open(self.folder / "rows.bin", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            _write_all(handle, content, self._place(top))
+            for name, kind in zip(self._names, self._types, strict=True):
+                values = np.ascontiguousarray(rows[name].to_numpy(), dtype=kind)
+                _write_all(handle, memoryview(values).cast("B"), at)
+                at, check = at + values.nbytes, zlib.crc32(memoryview(values).cast("B"), check)
             os.fsync(handle)
         finally:
             os.close(handle)
         with (self.folder / f"done-{self.shard.label}").open("a") as journal:
-            journal.write(f"{top} {zlib.crc32(content)}\n")
+            journal.write(f"{top} {check}\n")
             journal.flush()
             os.fsync(journal.fileno())
-        self._done[top] = zlib.crc32(content)
+        self._done[top] = check
 
     def get(self, span: tuple[int, int]) -> xr.Dataset:
         """Read a portion."""
@@ -250,8 +250,7 @@ def _write(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _write_all(handle: int, content: bytes, offset: int) -> None:
-    rest = memoryview(content)
+def _write_all(handle: int, rest: memoryview, offset: int) -> None:
     while rest:
         written = os.pwrite(handle, rest, offset)
         rest, offset = rest[written:], offset + written

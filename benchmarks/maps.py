@@ -1,0 +1,150 @@
+"""A Sentinel-2 tile from the product on disk to the finished map: speed, memory, robustness.
+
+    python benchmarks/maps.py [--side 549] [--method amortised] [--workers 0] [--repeat 1]
+                              [--output OUT.tif] [--kill]
+
+Builds a SAFE product of side x side pixels of 20 m (a full tile has 5490), retrieves it, and
+prints pixels a second, minutes, the share of reading, estimating and writing, the largest memory
+and the size of the graph. --repeat retrieves it again and again and prints the memory after each;
+--kill ends one of two worker processes half way and compares the map with that of a quiet run.
+"""
+
+import argparse
+import logging
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dask
+import numpy as np
+import rasterio
+
+from inversion import cluster
+from inversion.kernel import DEFAULT_VARIABLES, load_model
+from inversion.maps import retrieve
+from inversion.methods import estimator
+from inversion.readers import Declaration, sentinel2
+from inversion.run import Job, retrieve_file
+from inversion.writers import maps
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "inversion"))
+import products
+
+MIB = 1 << 20
+
+
+def product(folder: Path, side: int) -> Path:
+    """A product whose fields repeat the landscape of the tests, with the noise of a sensor."""
+    plain = products.landscape()
+    times = -(-side // plain.shape[1])
+    products.SIDE = side
+    noise = np.random.default_rng(0).normal(1.0, 0.02, (1, side, side))
+    return products.safe(folder, values=np.tile(plain, (1, times, times))[:, :side, :side] * noise)
+
+
+def memory() -> float:
+    """Memory of this process now [MiB]."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def peak() -> float:
+    """Largest memory of this process so far [MiB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def stages(safe: Path, side: int, method: str) -> tuple[float, float]:
+    """Seconds of reading all of the product, and pixels a second of the method alone."""
+    model = load_model("sentinel-2", "cpu")
+    image = sentinel2.read(safe, Declaration(), bands=model.bands, sensor=model.sensor)
+    start = time.perf_counter()
+    for block in image["reflectance"].data.to_delayed().ravel():
+        dask.compute(block)
+    reading = time.perf_counter() - start
+    part = image.isel(y=slice(0, 256), x=slice(0, 256)).load()
+    estimator(model, method, 200)
+    start = time.perf_counter()
+    retrieve(part, model, method=method)
+    return reading, part["reflectance"][0].size / (time.perf_counter() - start)
+
+
+def graph_size(safe: Path) -> str:
+    """Size of what a scheduler is sent."""
+    from distributed.protocol import serialize
+
+    model = load_model("sentinel-2", "cpu")
+    image = sentinel2.read(safe, Declaration(), bands=model.bands, sensor=model.sensor, chunk=32)
+    result = retrieve(image, "sentinel-2")
+    blocks = result["lai"].data.npartitions
+    _, frames = serialize(result["lai"].data.dask, on_error="raise")
+    return f"{sum(len(bytes(frame)) for frame in frames) / MIB:.2f} MiB for {blocks} blocks"
+
+
+def killed(safe: Path, folder: Path) -> str:
+    """Retrieve with two workers of which one is ended half way; compare with a quiet run."""
+    model = load_model("sentinel-2", "cpu")
+    image = sentinel2.read(safe, Declaration(), bands=model.bands, sensor=model.sensor, chunk=64)
+    result = retrieve(image, "sentinel-2", ["lai"])
+    maps.write(result, folder / "quiet.tif")
+    with cluster._client(2, None) as client:
+        victims = list(client.run(os.getpid).values())
+        told: list[int] = []
+
+        def advance(pixels: int) -> None:
+            told.append(pixels)
+            if len(told) == 2:
+                os.kill(victims[0], signal.SIGKILL)
+
+        maps.write(
+            result, folder / "killed.tif", advance=advance,
+            gather=lambda parts: cluster._ahead(client, parts),
+        )  # fmt: skip
+    with rasterio.open(folder / "quiet.tif") as one, rasterio.open(folder / "killed.tif") as two:
+        gap = np.nanmax(np.abs(one.read() - two.read()))
+    return f"one of two workers killed: largest difference {gap:.1e}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--side", type=int, default=549)
+    parser.add_argument("--method", default="amortised")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--kill", action="store_true")
+    asked = parser.parse_args(arguments)
+    logging.getLogger("rasterio").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start = time.perf_counter()
+        safe = product(folder, asked.side)
+        print(f"product of {asked.side} x {asked.side} in {time.perf_counter() - start:.0f} s")
+        if asked.kill:
+            print(killed(safe, folder))
+            return 0
+        reading, speed = stages(safe, asked.side, asked.method)
+        print(f"reading alone {reading:.1f} s; {asked.method} alone {speed:,.0f} pixels/s")
+        print(f"graph {graph_size(safe)}; memory before {peak():,.0f} MiB")
+        job = Job(method=asked.method, workers=asked.workers or None, variables=DEFAULT_VARIABLES)
+        goal = asked.output or folder / "map.tif"
+        for turn in range(asked.repeat):
+            written, told = time.perf_counter(), retrieve_file(safe, goal, job)
+            seconds = time.perf_counter() - written
+            print(
+                f"run {turn + 1}: {asked.side**2 / seconds:,.0f} pixels/s, {seconds / 60:.2f} min,"
+                f" memory {memory():,.0f} MiB, largest {peak():,.0f} MiB"
+            )
+        print("\n".join(told[:2]))
+        print(f"file {goal.stat().st_size / MIB:,.0f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
