@@ -21,10 +21,18 @@ from matplotlib.ticker import MaxNLocator
 from validation.comparison import GCOS, GCOS_FLOOR
 
 INK, MUTED, SOFT, FAINT, PAPER = "#1b1f24", "#5b6470", "#9aa3ad", "#e3e7eb", "#fefefe"
-THEME = {INK: "--ink", MUTED: "--muted", SOFT: "--soft", FAINT: "--faint", PAPER: "--paper"}
+BLUE = "#0072b2"
+THEME = {
+    INK: "--ink",
+    MUTED: "--muted",
+    SOFT: "--soft",
+    FAINT: "--faint",
+    PAPER: "--paper",
+    BLUE: "--blue",
+}
 """Variables of the page by the colour they stand for."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 """Okabe & Ito's colours, which the colour-blind tell apart, without the yellow."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 

@@ -77,12 +77,17 @@ def _names(frame: pd.DataFrame, keys: list[str]) -> list[tuple[str, ...]]:
 
 
 def _canonical(text: str, key: str) -> str:
-    """One spelling of a whole number or a date; any other text unchanged."""
+    """One spelling of a whole number or a date; any other text unchanged.
+
+    The apostrophe that our own tables put before a text like -1_137, so that no spreadsheet runs
+    it, is no part of the name.
+    """
+    text = text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
     if key.endswith("_date"):
         day = parse_date(text)
         return day.isoformat() if isinstance(day, date) else text
     try:
-        number = float(text)
+        number = float(text.replace("_", "x"))  # Python reads 1_137 as a number, nobody else does
     except ValueError:
         return text
     return str(int(number)) if number.is_integer() else text

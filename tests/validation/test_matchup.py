@@ -44,6 +44,12 @@ def test_keys_match_across_types():
     assert match(estimates, field, measured="lai").tolist() == [2, 1, 0]
 
 
+def test_the_apostrophe_of_our_own_tables_is_no_part_of_a_name():
+    field = FIELD.assign(plot=["-1_137", "-1137", "=x"])
+    estimates = field.assign(plot=["'-1_137", "'-1137", "'=x"]).iloc[[2, 1, 0]]
+    assert match(estimates, field, measured="lai").tolist() == [2, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("estimates", "said"),
     [
