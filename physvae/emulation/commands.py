@@ -35,8 +35,8 @@ def emulate(
 
     For example: physvae emulate parameters.csv -o spectra.nc --sensor sentinel-2a
     """
-    from physvae.emulation.requests import Asked, request_plan
-    from physvae.spectra_writers import FORMATS, write
+    from physvae.emulation.requests import request_plan, write_emulated
+    from physvae.spectra_writers import FORMATS
     from physvae.tables import open_table
 
     _check_output(output, tuple(FORMATS))
@@ -48,11 +48,8 @@ def emulate(
         plan = request_plan(table, made, count, extrapolate=allow_extrapolation)
     if plan.rows >= _WORTH_COMPILING:
         made.compile()
-    import torch
-
-    asked = Asked(made, all_factors=output.suffix in (".nc", ".zarr"))
     with _counting("spectra", plan.rows) as count:
-        write(output, asked, plan, torch.float32, count)  # pyright: ignore
+        write_emulated(output, made, plan, count)
 
 
 def _emulator(name: str, sensor: str | None):

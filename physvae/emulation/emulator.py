@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from physvae.emulation.interpolators import Latents, Network, Nodes
+from physvae.emulation.interpolators import Latents, Network, Nodes, Products
 from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import Decoder, LinearDecoder
 from rtm import CanopyReflectance, ParameterSpace, Sensor
@@ -56,7 +56,7 @@ class Emulator(nn.Module):
         self.decoders = nn.ModuleDict(dict(decoders))
         self.error = error
         self.register_buffer("wavelength", wavelength, persistent=False)
-        self.band, self._weights = bands, None
+        self.band, self._weights, self._once = bands, None, {}
         self.sensor: Sensor | None = None
         self.factors: tuple[str, ...] = ("rso",)
         self.trained = tuple(decoders)
@@ -79,9 +79,8 @@ class Emulator(nn.Module):
             What is not emulated is None.
         """
         shape, flat, view = self._flat(theta, angles)
-        latents: Latents = self.interpolator(flat, view, self.factors)
-        spectra = {name: self._decode(name, z) for name, z in latents.z.items()}
-        fields = [*(spectra.get(name) for name in FACTORS), *latents.products]
+        spectra, products = self._spectra(flat, view)
+        fields = [*(spectra.get(name) for name in FACTORS), *products]
         fields = [x if x is None else x.reshape(*shape, *x.shape[1:]) for x in fields]
         bands = self.band is not None
         return CanopyReflectance._make([*fields, None if bands else self.wavelength, self.band])
@@ -112,7 +111,13 @@ class Emulator(nn.Module):
         self.interpolator.compile(**options)
 
     def with_factors(self, *factors: str) -> "Emulator":
-        """The same emulator with these factors decoded, which costs a matrix product each."""
+        """The same emulator with these factors decoded, which costs a matrix product each.
+
+        Parameters
+        ----------
+        *factors : str
+            Some of rso, rdo, rsd, rdd, those that it was trained for, see `trained`.
+        """
         strange = set(factors) - set(self.trained)
         if strange or not factors:
             got = ", ".join(sorted(strange)) or "none"
@@ -146,8 +151,27 @@ class Emulator(nn.Module):
         made._modules = {**self._modules}
         made.decoders = nn.ModuleDict({k: _seen(d, weights) for k, d in self.decoders.items()})
         made.sensor, made.band = sensor, sensor.bands
-        made._weights = weights
+        made._weights, made._once = weights, {}
         return made
+
+    def _spectra(self, theta: Tensor, angles: Tensor) -> tuple[dict[str, Tensor], Products]:
+        """Spectra by factor [n, wavelength | band], and the products [n]."""
+        if isinstance(self.interpolator, Nodes) and not self.training:
+            maps = {name: self._folded(self.interpolator, name, theta) for name in self.factors}
+            return self.interpolator.decoded(theta, angles, maps)
+        latents: Latents = self.interpolator(theta, angles, self.factors)
+        return {k: self._decode(k, z) for k, z in latents.z.items()}, latents.products
+
+    def _folded(self, nodes: Nodes, factor: str, theta: Tensor) -> Tensor:
+        """Interpolator and decoder as one matrix [node + 1, wavelength | band], made once."""
+        key = (factor, theta.dtype, theta.device)
+        if key not in self._once:
+            layer, last = nodes.map(factor), cast(LinearDecoder, self.decoders[factor]).last
+            decoder = last.weight.double()
+            offset = decoder @ layer.bias.double() + last.bias.double()
+            both = torch.cat([(decoder @ layer.weight.double()).T, offset.unsqueeze(0)])
+            self._once[key] = both.detach().to(theta)
+        return self._once[key]
 
     def _decode(self, factor: str, z: Tensor) -> Tensor:
         decoder = self.decoders[factor]

@@ -4,20 +4,23 @@ network   a multi-layer perceptron on features of the inputs
 nodes     the exact physics at a few wavelengths, and a linear map from there to the latents
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from physvae.emulation.features import FEATURES, CanopyFeatures
 from physvae.emulation.plans import NetworkPlan
-from rtm import ParameterSpace, Prosail
+from rtm import CanopyReflectance, ParameterSpace, Prosail
+
+Products = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 class Latents(NamedTuple):
     """Latents [n, latent] by factor, and fapar, fapar_diffuse, fcover [n] where they are known."""
 
     z: dict[str, Tensor]
-    products: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
+    products: Products = (None, None, None)
 
 
 class Network(nn.Module):
@@ -82,13 +85,32 @@ class Nodes(nn.Module):
         """Make the physics fast, see `rtm.Prosail.compile`."""
         self.physics.compile(**options)
 
+    def map(self, factor: str) -> nn.Linear:
+        """From the nodes of a factor to its latents."""
+        return cast(nn.Linear, self.maps[factor])
+
     def forward(self, theta: Tensor, angles: Tensor, factors: tuple[str, ...]) -> Latents:
         """Latents of some factors, and the exact products."""
         seen = self.physics(theta, angles)
-        z = {name: _linear(self.maps[name], getattr(seen, name)) for name in factors}
-        return Latents(z, (seen.fapar, seen.fapar_diffuse, seen.fcover))
+        z = {}
+        for name in factors:
+            layer, x = self.map(name), getattr(seen, name)
+            z[name] = nn.functional.linear(x, layer.weight.to(x), layer.bias.to(x))
+        return Latents(z, products_of(seen))
+
+    def decoded(
+        self, theta: Tensor, angles: Tensor, maps: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], Products]:
+        """Spectra by factor straight from the nodes, by matrices [node + 1, wavelength]."""
+        seen = self.physics(theta, angles)
+        one = theta.new_ones(1, len(theta))
+        spectra = {}
+        for name, matrix in maps.items():
+            nodes = torch.cat([getattr(seen, name).T, one])
+            spectra[name] = nodes.T @ matrix
+        return spectra, products_of(seen)
 
 
-def _linear(layer: nn.Module, x: Tensor) -> Tensor:
-    assert isinstance(layer, nn.Linear)
-    return nn.functional.linear(x, layer.weight.to(x), layer.bias.to(x))
+def products_of(seen: CanopyReflectance) -> Products:
+    """fapar, fapar_diffuse and fcover of a result."""
+    return seen.fapar, seen.fapar_diffuse, seen.fcover

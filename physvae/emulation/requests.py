@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,50 +17,62 @@ import torch
 
 from physvae.emulation.emulator import FACTORS, Emulator
 from physvae.errors import InputError
+from physvae.files import atomic
 from physvae.spectra_table import Block, Plan
+from physvae.spectra_writers import FORMATS, Layout
 from physvae.tables import TableFile, kind_of, numbers
-from rtm import CanopyReflectance, Parameter, ParameterSpace
+from rtm import Parameter, ParameterSpace
 from rtm.parameters import canonical
 
 _CHECKED = 2**14
-_AMOUNTS = ("fapar", "fapar_diffuse", "fcover")
+_MOST_ROWS = 2**13
 _EXTRA = (
     Parameter("rso_error", "s", "-", 0.0, 1.0, 0.0, (), "standard error of rso, rms of the axis"),
     Parameter("extrapolated", "-", "-", 0.0, 1.0, 0.0, (), "1 where an input is outside the box"),
 )
 
 
-class Asked:
-    """An emulator in the form that the writers of spectra call.
+def write_emulated(
+    output: Path, emulator: Emulator, plan: Plan, done: Callable[[int], None] = lambda _: None
+) -> None:
+    """Emulate the rows of a plan and write them in the format of the suffix.
 
-    Parameters
-    ----------
-    emulator : Emulator
-    all_factors : bool
-        Whether all its factors are written, as netCDF and Zarr hold them; else rso alone.
+    CSV and Parquet hold rso, netCDF and Zarr all factors; what is not emulated is NaN.
     """
+    writer, names, numbers = FORMATS[output.suffix]
+    bands = emulator.band
+    if bands is not None:
+        axis, labels = "band", bands
+    else:
+        assert emulator.wavelength is not None
+        axis, labels = "wavelength", tuple(emulator.wavelength.tolist())
+    rows = min(_MOST_ROWS, 2 ** round(np.log2(numbers / len(labels))))
+    about = {**plan.about, axis + "s": len(labels)}
+    layout = Layout(plan, axis, labels, "float32", rows, about)
+    factors = [name for name in names if name in emulator.trained]
+    model = emulator.with_factors(*factors)
+    with atomic(output) as temporary:
+        writer(temporary, layout, _emulated(model, plan, names, rows, done))
 
-    def __init__(self, emulator: Emulator, all_factors: bool) -> None:
-        names = emulator.trained if all_factors else ("rso",)
-        self.emulator = emulator.with_factors(*names)
-        self.space, self.leaf = emulator.space, emulator.name
-        bands = emulator.band
-        name = emulator.name if emulator.sensor is None else emulator.sensor.name
-        self.sensor = None if bands is None else SimpleNamespace(name=name, bands=bands)
-        self.wavelength = torch.zeros(len(bands)) if bands else emulator.wavelength
 
-    def __call__(self, theta: torch.Tensor, angles: torch.Tensor) -> CanopyReflectance:
-        """The emulator's result; NaN for what it does not emulate.
-
-        The writers cut their columns anywhere: they are joined and cut again.
-        """
-        inputs = torch.cat([theta, angles], -1)[:, : -len(_EXTRA)].contiguous()
-        cut = len(self.space)
-        found = self.emulator(inputs[:, :cut], inputs[:, cut:])
+def _emulated(
+    emulator: Emulator, plan: Plan, names: tuple[str, ...], rows: int, done: Callable[[int], None]
+) -> Iterator[tuple[Block, dict[str, np.ndarray]]]:
+    """Blocks with the named fields of the emulator's result."""
+    cut, end = len(emulator.space), len(emulator.space) + len(emulator.geometry)
+    for block in plan.read(rows):
+        given = torch.from_numpy(block.values).float()
+        with torch.inference_mode():
+            found = emulator(given[:, :cut], given[:, cut:end])
         empty = torch.full_like(found.rso, torch.nan)
-        filled = {n: empty for n in FACTORS if getattr(found, n) is None}
-        filled |= {n: empty[..., 0] for n in _AMOUNTS if getattr(found, n) is None}
-        return found._replace(**filled)
+        arrays = {}
+        for name in names:
+            part = getattr(found, name)
+            if part is None:
+                part = empty if name in FACTORS else empty[..., 0]
+            arrays[name] = part.numpy()
+        done(len(given))
+        yield block, arrays
 
 
 def request_plan(

@@ -1,5 +1,6 @@
 """Where parameters and spectra come from: our physics, drawn anew, or a file of another code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,8 +77,6 @@ def with_par(wavelength: Tensor) -> Tensor:
 
 
 def _boxed(box: dict, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    from dataclasses import replace
-
     names = [p.name for p in parameters]
     for name, (low, high) in box.items():
         if name not in names:
@@ -147,6 +146,6 @@ def _stacked(columns: list[np.ndarray], rows: int) -> Tensor:
 def _spanned(name: str, values: np.ndarray) -> Parameter:
     """A parameter as its column shows it; what the tables of rtm know of it is kept."""
     known = TRAITS.get(name) or GEOMETRY.get(name)
-    unit, text = (known.unit, known.description) if known else ("-", "")
-    numbers = (float(values.min()), float(values.max()), float(np.median(values)))
-    return Parameter(name, known.symbol if known else name, unit, *numbers, (), text)
+    known = known or Parameter(name, name, "-", 0.0, 1.0, 0.0)
+    low, high, middle = (float(x) for x in (values.min(), values.max(), np.median(values)))
+    return replace(known, low=low, high=high, default=middle)

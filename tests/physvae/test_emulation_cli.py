@@ -1,0 +1,152 @@
+"""`physvae emulate`: the numbers of the emulator in four formats, or one sentence and no file."""
+
+import csv
+from typing import NamedTuple
+
+import netCDF4
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+import zarr
+
+import physvae
+import rtm
+from physvae.__main__ import run
+from physvae.emulation.commands import emulate, train_from
+
+HEAD = "id,n,cab,car,ant,cbrown,cw,cm,LAI,ala,hspot,psoil,rsoil,sza,tto,psi"
+ROWS = ("first,1.5,40,8,0,0,0.01,0.009,2,57,0.1,0.5,1,30,0,0",
+        "second,2,60,10,1,0.2,0.02,0.01,5,40,0.2,0.3,0.8,45,20,90")  # fmt: skip
+
+
+class Point(NamedTuple):
+    name: str
+
+    def load(self):
+        return {"emulate": emulate}[self.name]
+
+
+def call(*arguments: object) -> int:
+    return run(["emulate", *(str(a) for a in arguments)], [Point("emulate")])
+
+
+def write(folder, rows=ROWS, head=HEAD):
+    path = folder / "parameters.csv"
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def expected():
+    theta = torch.tensor([[float(v) for v in row.split(",")[1:13]] for row in ROWS])
+    angles = torch.tensor([[float(v) for v in row.split(",")[13:]] for row in ROWS])
+    return theta, angles
+
+
+def test_csv_and_parquet_hold_the_emulator(tmp_path, expected):
+    table = write(tmp_path)
+    emulator = physvae.load_emulator("prosail-d")
+    truth = emulator(*expected)
+    for suffix in ("csv", "parquet"):
+        assert call(table, "-o", tmp_path / f"out.{suffix}") == 0
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = [f"{nm:g}" for nm in emulator.wavelength]
+    found = np.array([[float(row[name]) for name in names] for row in rows])
+    np.testing.assert_allclose(found, truth.rso.numpy(), rtol=1e-6)
+    assert [row["id"] for row in rows] == ["first", "second"]
+    assert [float(row["extrapolated"]) for row in rows] == [0.0, 0.0]
+    error = emulator.standard_error(*expected).square().mean(-1).sqrt()
+    np.testing.assert_allclose([float(r["rso_error"]) for r in rows], error.numpy(), rtol=1e-5)
+    np.testing.assert_allclose([float(r["fapar"]) for r in rows], truth.fapar, rtol=1e-6)
+    held = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    np.testing.assert_allclose(held["550"].to_numpy(), truth.rso[:, 15].numpy(), rtol=1e-6)
+    assert b"emulate" in held.schema.metadata[b"physvae"]
+
+
+def test_netcdf_and_zarr_hold_all_factors_near_the_exact_ones(tmp_path, expected):
+    table = write(tmp_path)
+    truth = rtm.Prosail(sensor="sentinel-2a")(*expected)
+    for suffix in ("nc", "zarr"):
+        assert call(table, "-o", tmp_path / f"out.{suffix}", "--sensor", "sentinel-2a") == 0
+    with netCDF4.Dataset(tmp_path / "out.nc") as file:
+        assert file.emulator == "prosail-d-1nm"
+        assert list(file["band"][:]) == list(truth.band)
+        for name in ("rso", "rdo", "rsd", "rdd"):
+            gap = file[name][:] - getattr(truth, name).numpy()
+            assert np.abs(gap).max() < 2e-3, name
+    store = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_allclose(store["rdd"][:], truth.rdd.numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "said"),
+    [
+        (HEAD, [ROWS[0], ROWS[1].replace(",5,40,", ",15.5,40,")],
+         "row 2, column LAI: expected lai within 0 and 15, got 15.5; or --allow-extrapolation"),
+        (HEAD.replace(",psi", ""), [row.rpartition(",")[0] for row in ROWS], "found none for psi"),
+        (HEAD.replace("id", "prot"), [ROWS[0].replace("first", "0.001")],
+         "column prot: expected text or one of n_leaf"),
+        (HEAD, [ROWS[0].replace(",40,", ",,")],
+         "row 1, column cab: expected cab within 0 and 100, got an empty cell"),
+        (HEAD, [ROWS[0].replace(",40,", ",forty,")],
+         "row 1, column cab: expected a number, got 'forty'"),
+        (HEAD.replace("id", "lai"), ROWS, "expected one column for lai, got lai, LAI"),
+        (HEAD, [], "expected a header and at least one row"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_no_file(head, rows, said, tmp_path, capsys):
+    table = write(tmp_path, rows, head)
+    assert call(table, "-o", tmp_path / "out.csv") == 3
+    told = capsys.readouterr().err.strip()
+    assert said in told
+    assert "\n" not in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parameters.csv"]
+
+
+def test_extrapolation_is_allowed_and_flagged(tmp_path):
+    table = write(tmp_path, [ROWS[0], ROWS[1].replace(",5,40,", ",15.5,40,")])
+    assert call(table, "-o", tmp_path / "out.csv", "--allow-extrapolation") == 0
+    with (tmp_path / "out.csv").open() as file:
+        assert [float(row["extrapolated"]) for row in csv.DictReader(file)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--emulator", "prosail-x"], 3, "emulator: expected one of prosail-d, prosail-d-1nm"),
+        (["--sensor", "sentinel-9"], 2, "sensor: expected one of"),
+        (["--sensor", "sentinel-2a", "--emulator", "prosail-d"], 3, "prosail-d-1nm has every nm"),
+    ],
+)
+def test_unknown_names_are_told(options, code, said, tmp_path, capsys):
+    assert call(write(tmp_path), "-o", tmp_path / "out.csv", *options) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_trained_folder_emulates_another_code(tmp_path, capsys):
+    """From a training file and a table to spectra; what the code does not give is empty."""
+    random = np.random.default_rng(0)
+    heat, view = random.uniform(-10, 10, 60), random.uniform(0, 60, 60)
+    spectra = 0.3 + 0.01 * heat[:, None] * np.array([1.0, 0.5]) + 0.001 * view[:, None]
+    lines = [",".join(map(str, row)) for row in np.column_stack([heat, view, spectra])]
+    (tmp_path / "mine.csv").write_text("heat,vza,500,600\n" + "\n".join(lines) + "\n")
+    (tmp_path / "plan.toml").write_text(
+        'name = "mine"\n[simulator]\nkind = "table"\nfile = "mine.csv"\n'
+        "[vae]\nlatents = 2\n[interpolator]\nwidth = 32\ndepth = 2\n"
+        "[fit]\nsteps = 300\nbatch = 64\n[error]\nsteps = 50\n"
+    )
+    train_from(tmp_path / "plan.toml", tmp_path / "made", tmp_path)
+    assert "held-out RMSE" in capsys.readouterr().out
+    table = tmp_path / "new.csv"
+    table.write_text("heat,vza\n-5,30\n5,10\n")
+    for suffix in ("csv", "nc"):
+        output = tmp_path / f"out.{suffix}"
+        assert call(table, "-o", output, "--emulator", tmp_path / "made") == 0
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = [[float(row["500"]), float(row["600"])] for row in rows]
+    np.testing.assert_allclose(found, [[0.28, 0.305], [0.36, 0.335]], atol=0.02)
+    with netCDF4.Dataset(tmp_path / "out.nc") as file:
+        assert np.isnan(np.ma.filled(file["rdd"][:], np.nan)).all()
