@@ -14,6 +14,7 @@ from physvae.marginals import Marginal
 from physvae.plans import (
     Correction,
     Decoder,
+    Depth,
     EncoderPlan,
     GaussianPlan,
     Likelihood,
@@ -108,11 +109,30 @@ class Optimiser(Section):
     validation: Annotated[int, Field(ge=1)] = 1024
 
 
+class Summary(Section):
+    """The network that says moments and quantiles of traits at once, see `physvae.summaries`.
+
+    It never sees the bands `hidden`, and learns the physical spectrum of all.
+    """
+
+    hidden: tuple[str, ...] = ()
+    width: Annotated[int, Field(ge=8, le=1024)] = 128
+    depth: Depth = 2
+    simulations: Annotated[int, Field(ge=100)] = 300_000
+    steps: Annotated[int, Field(ge=1)] = 8_000
+    batch: Annotated[int, Field(ge=1)] = 2048
+
+
 class Calibration(Section):
-    """After training: `spread` finds one factor a trait on simulations, `widen` multiplies it."""
+    """After training: `spread` finds one factor a trait on simulations, `widen` multiplies it.
+
+    `field` is for traits whose 95 % interval shall hold for field measurements: mean ± so many
+    standard deviations, within the trait's bounds.
+    """
 
     spread: bool = True
     widen: dict[str, Positive] = Field(default_factory=dict)
+    field: dict[str, Positive] = Field(default_factory=dict)
 
 
 class Products(Section):
@@ -157,6 +177,7 @@ class Config(Section):
     optimiser: Optimiser = Optimiser()
     calibration: Calibration = Calibration()
     products: Products = Products()
+    summaries: Summary | None = None
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="before")
@@ -183,6 +204,12 @@ class Config(Section):
             raise ValueError(f"regularisers.beta_of: expected variables, got {strange}")
         if self.regularisers.beta_of and self.posterior.kind == "flow":
             raise ValueError("regularisers.beta_of: expected a posterior other than a flow")
+        if strange := set(self.noise.relative_of) - set(self.bands):
+            raise ValueError(f"noise.relative_of: expected bands of the model, got {strange}")
+        if self.summaries and (strange := set(self.summaries.hidden) - set(self.bands)):
+            raise ValueError(f"summaries.hidden: expected bands of the model, got {strange}")
+        if self.summaries and self.encoder.kind not in ("mlp", "transformer"):
+            raise ValueError(f"summaries: expected an encoder of pixels, got {self.encoder.kind}")
         for entry in self.regularisers.attributes:
             if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
                 raise ValueError("regularisers.attributes: expected a latent and bands of model")

@@ -54,6 +54,11 @@ class PhysicalDecoder(nn.Module):
         self.register_buffer("default", default, persistent=False)
         return self
 
+    def compile(self) -> None:
+        """Make the physics fast, see `rtm.Prosail.compile`; it takes seconds."""
+        self.prosail.compile()
+        self.absorbing.compile()
+
     def complete(self, theta: Float[Tensor, "*batch parameter"]) -> Tensor:
         """θ with the variables that the prior leaves out, in the order of `full_space`."""
         full = self.default.to(theta).expand(*theta.shape[:-1], -1)

@@ -7,7 +7,7 @@ from physvae.config import Angles, Missing
 from physvae.products import LEARNED, traits_of
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
-from physvae.vae import PhysVAE
+from physvae.vae import NORMAL, PhysVAE
 
 BLOCK = 500  # observations at a time
 
@@ -38,6 +38,8 @@ def interval_coverage(
     """
     generator = torch.Generator().manual_seed(seed)
     names, tail = tuple(model.traits), (1 - level) / 2
+    if model.summaries is not None:
+        return _summary_coverage(model, ranges, missing, n, generator, tail, soils)
     inside = torch.zeros(len(names), dtype=torch.float64)
     for _ in range(n // BLOCK):
         drawn = simulate(model, max(1, BLOCK // model.pixels), ranges, generator, soils)
@@ -49,6 +51,25 @@ def interval_coverage(
             low, high = (model.quantile(posterior, draws, name, p) for p in (tail, 1 - tail))
             inside[i] += ((truth[name] >= low) & (truth[name] <= high)).double().mean()
     return dict(zip(names, (inside / (n // BLOCK)).tolist(), strict=True))
+
+
+def _summary_coverage(
+    model: PhysVAE, ranges: Angles, missing: Missing, n: int, generator: torch.Generator,
+    tail: float, soils: SoilMixtures | None,
+) -> dict[str, float]:  # fmt: skip
+    """The same where a network says the marginals."""
+    drawn = simulate(model, n, ranges, generator, soils)
+    seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator)
+    truth = true_traits(model, drawn.scores, drawn.angles, tuple(model.traits))
+    found, edge = model.marginals(*seen), NORMAL.inv_cdf(1 - tail)
+    inside = (
+        (truth[name] >= low) & (truth[name] <= high)
+        for name, low, high in zip(
+            model.traits, found.quantile(-edge).unbind(-1), found.quantile(edge).unbind(-1),
+            strict=True,
+        )
+    )  # fmt: skip
+    return dict(zip(model.traits, (float(x.double().mean()) for x in inside), strict=True))
 
 
 @torch.no_grad()

@@ -22,9 +22,11 @@ from physvae.real_spectra import read_spectra
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
 from physvae.store import save_model
+from physvae.summarising import fit_summaries
 from physvae.training import soils_of
 from physvae.vae import NORMAL, PhysVAE
 
+MANY = 50_000  # simulations for which compiling the physics pays
 KEPT = 0.98  # share of simulations within each of the two limits
 SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the configuration's seed
 
@@ -32,7 +34,10 @@ SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the config
 def finish(model: PhysVAE, config: Config, data: Path, folder: Path) -> dict:
     """Complete a trained model, measure it, and write it. Returns the figures."""
     soils = soils_of(config, data, model)
+    if config.summaries and config.summaries.simulations >= MANY:
+        model.physical.compile()
     fit_products(model, config)
+    fit_summaries(model, config, soils)
     set_limits(model, config, soils)
     figures = measure(model, config, data, soils)
     save_model(model, config, folder, figures)
@@ -102,7 +107,10 @@ def _misfit_and_ranks(
     """Misfits [n], and normal scores [trait, n] of the ranks of the truths among their draws."""
     names = tuple(model.traits)
     posterior = model.posterior(reflectance, angles, days)
-    misfit = model.misfit(reflectance, angles, posterior.centre)
+    if model.summaries is None:
+        misfit = model.misfit(reflectance, angles, posterior.centre)
+    else:
+        misfit = model.misfit_of(reflectance, model.physical_mean(reflectance, angles))
     draws = model.draw_traits(posterior, true_angles[..., 0], names)
     true = true_traits(model, truth, true_angles, names)
     rank = torch.stack([(draws[name] < true[name]).sum(0).flatten() for name in names])

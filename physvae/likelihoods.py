@@ -52,9 +52,13 @@ class BandLikelihood(nn.Module):
         Sizes of the families that have any.
     """
 
+    relative: Tensor
+
     def __init__(self, bands: int, noise: Noise, plan: Likelihood):
         super().__init__()
-        self.floor, self.relative, self.common = noise.floor, noise.relative, noise.common
+        relative = torch.full((bands,), noise.relative)
+        self.register_buffer("relative", relative, persistent=False)
+        self.floor, self.common = noise.floor, noise.common
         self.start, self.most = noise.discrepancy, noise.discrepancy_max
 
     def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:

@@ -209,11 +209,13 @@ SoilPlan = Annotated[
 class Noise(Section):
     """The sensor's errors, reflectance [-] or relative, whatever the likelihood.
 
-    `discrepancy` is where a learned error starts, `discrepancy_max` what it may reach.
+    `relative_of` is for single bands in the place of `relative`. `discrepancy` is where a learned
+    error starts, `discrepancy_max` what it may reach.
     """
 
     floor: Positive = 0.003
     relative: Weight = 0.02
+    relative_of: dict[str, Weight] = Field(default_factory=dict)
     common: Weight = 0.05
     discrepancy: Positive = 0.003
     discrepancy_max: Positive = 0.03

@@ -23,12 +23,13 @@ from physvae.files import write_atomically
 from physvae.heads import POSTERIORS
 from physvae.latents import LATENTS
 from physvae.priors import Prior
-from physvae.products import ProductNetwork
-from physvae.scaling import Features
+from physvae.products import ProductNetwork, trait_table
+from physvae.scaling import Features, feature_count
 from physvae.soils import SOILS
 from physvae.structured_likelihoods import LIKELIHOODS
+from physvae.summaries import Summaries
 from physvae.vae import PhysVAE
-from rtm import Sensor, SpectralSoil
+from rtm import ParameterSpace, Sensor, SpectralSoil
 from rtm.products import par_quadrature
 
 FORMAT = 1
@@ -49,15 +50,31 @@ def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
     head = POSTERIORS[config.posterior.kind](prior, config.posterior)
     residual = DECODERS[config.decoder.kind](bands, config.residual, config.correction)
     latents = LATENTS[config.residual.latent](residual.latents, config.residual)
+    likelihood = LIKELIHOODS[config.likelihood.kind](bands, config.noise, config.likelihood)
+    for name, error in config.noise.relative_of.items():
+        likelihood.relative[config.bands.index(name)] = error
     model = PhysVAE(
         name=config.name, bands=sensor.bands, prior=prior, features=Features(bands),
         encoder=build_encoder(bands, head.size + latents.size, config.encoder),
         head=head, latents=latents, physical=physical, residual=residual,
-        likelihood=LIKELIHOODS[config.likelihood.kind](bands, config.noise, config.likelihood),
+        likelihood=likelihood,
         products=ProductNetwork(len(prior.space), config.products.width), domain=Domain(bands),
-        plan=config.encoder,
+        plan=config.encoder, summaries=_summaries(config, prior.space, bands),
+        field=config.calibration.field,
     )  # fmt: skip
     return model.float()
+
+
+def _summaries(config: Config, space: ParameterSpace, bands: int) -> Summaries | None:
+    plan = config.summaries
+    if plan is None:
+        return None
+    traits = trait_table(space).values()
+    low, high = torch.tensor([[t.low for t in traits], [t.high for t in traits]])
+    hidden = [config.bands.index(name) for name in plan.hidden]
+    return Summaries(
+        feature_count(bands), bands, low, high, hidden, width=plan.width, depth=plan.depth
+    )
 
 
 def save_model(model: PhysVAE, config: Config, folder: Path, figures: dict) -> None:

@@ -26,6 +26,7 @@ from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
 from physvae.scaling import Features
 from physvae.scores import MemberMixture, Scores
+from physvae.summaries import Marginals, Summaries, Summary
 from rtm import Parameter, ParameterSpace
 
 NORMAL = NormalDist()
@@ -94,6 +95,10 @@ class PhysVAE(nn.Module):
         fAPAR and fCover of draws; the distance of a spectrum from the training spectra.
     plan : EncoderPlan
         Of the encoder: the sizes of the patches or series it is for.
+    summaries : Summaries, optional
+        Estimates by this network and not by draws.
+    field : dict of str to float, optional
+        Traits whose estimated 95 % interval is mean ± so many standard deviations.
     """
 
     misfit_limit: Tensor
@@ -105,6 +110,7 @@ class PhysVAE(nn.Module):
         features: Features, encoder: Encoder, head: Head, latents: Latents,
         physical: PhysicalDecoder, residual: Addition, likelihood: BandLikelihood,
         products: ProductNetwork, domain: Domain, plan: EncoderPlan,
+        summaries: Summaries | None = None, field: dict[str, float] | None = None,
     ):  # fmt: skip
         super().__init__()
         self.plan = plan
@@ -113,6 +119,7 @@ class PhysVAE(nn.Module):
         self.head, self.latents, self.layout = head, latents, encoder.layout
         self.physical, self.residual = physical.bind(prior.space), residual
         self.likelihood, self.products, self.domain = likelihood, products, domain
+        self.summaries, self.field = summaries, field or {}
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))
         self.register_buffer("spreads", torch.ones(len(self.traits)))
@@ -226,9 +233,58 @@ class PhysVAE(nn.Module):
                 f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
             )
         reflectance, angles = self._inputs(reflectance, angles)
+        if self.summaries is not None:
+            return self._summary(reflectance, angles, variables)
         return self.summarise(
             self.posterior(reflectance, angles, days), reflectance, angles, variables
         )
+
+    def marginals(
+        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] | None = None
+    ) -> Marginals:
+        """Marginal posterior of traits [..., trait], of all without `variables`.
+
+        Raises
+        ------
+        ValueError
+            For a model without such a network.
+        """
+        if self.summaries is None:
+            raise ValueError(f"{self.name}: expected a model with summaries, got one without")
+        known = list(self.traits)
+        numbers = [known.index(name) for name in variables or known]
+        return self._summaries(*self._inputs(reflectance, angles), numbers).marginals
+
+    def physical_mean(self, reflectance: Tensor, angles: Tensor) -> Tensor:
+        """Mean physical spectrum [..., band] given the one seen, as `summaries` has it."""
+        assert self.summaries is not None
+        return self._summaries(*self._inputs(reflectance, angles), []).physical
+
+    def _summaries(self, reflectance: Tensor, angles: Tensor, numbers: list[int]) -> Summary:
+        """What the network says of traits by their numbers, the spectrum as reflectance."""
+        assert self.summaries is not None
+        found = self.summaries(self.features(self.summaries.look(reflectance), angles), numbers)
+        return found._replace(physical=self.features.mean + self.features.sd * found.physical)
+
+    def _summary(
+        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
+    ) -> Estimate:
+        names = (*variables, *(("lai",) if "lai" not in variables else ()))
+        known = list(self.traits)
+        found = self._summaries(reflectance, angles, [known.index(name) for name in names])
+        mean, sd = found.marginals.moments()
+        low, high = (found.marginals.quantile(NORMAL.inv_cdf(p)) for p in (0.025, 0.975))
+        for i, name in enumerate(names):
+            if factor := self.field.get(name):
+                trait = self.traits[name]
+                low[..., i] = (mean[..., i] - factor * sd[..., i]).clamp_min(trait.low)
+                high[..., i] = (mean[..., i] + factor * sd[..., i]).clamp_max(trait.high)
+        named = [dict(zip(variables, x.unbind(-1), strict=False)) for x in (mean, sd, low, high)]
+        return Estimate(
+            named[0], named[1], named[2], named[3],
+            self.misfit_of(reflectance, found.physical), self.domain(reflectance),
+            sd[..., names.index("lai")] / self.lai_prior_sd,
+        )  # fmt: skip
 
     def summarise(
         self, posterior: Posterior, reflectance: Tensor, angles: Tensor,
@@ -273,7 +329,10 @@ class PhysVAE(nn.Module):
 
     def misfit(self, reflectance: Tensor, angles: Tensor, theta: Tensor) -> Tensor:
         """Distance [...] of spectra from the physical decoding of θ, over its limit."""
-        physical = self.physical(theta, filled(angles))
+        return self.misfit_of(reflectance, self.physical(theta, filled(angles)))
+
+    def misfit_of(self, reflectance: Tensor, physical: Tensor) -> Tensor:
+        """The same distance from a physical spectrum [..., band] that is at hand."""
         seen = reflectance.isfinite().sum(-1).clamp_min(1)
         return self.likelihood.misfit(reflectance, physical) / seen / self.misfit_limit
 
