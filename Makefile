@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= passive
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo picture test quick lint format bench clean
+.PHONY: help install demo picture test quick lint format bench evidence clean
 
 help:
 	@echo "make demo     set up, then simulate, retrieve and check a farmed landscape"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint     style, types and direction of imports"
 	@echo "make format   let ruff put the code in order"
 	@echo "make bench    the figures of the README"
+	@echo "make evidence write docs/evidence.md from the development data"
 	@echo "make install  only the set-up: $(VENV), pinned by constraints.txt"
 	@echo "make clean    remove what the above left behind, but not $(VENV)"
 
@@ -63,6 +64,9 @@ bench: $(STAMP)
 	@for script in $(wildcard benchmarks/*.py); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+evidence: $(STAMP)
+	$(BIN)/python benchmarks/evidence.py --write
 
 clean:
 	rm -rf demo report dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,6 +29,7 @@ __all__ = ["Trainer", "build", "read_spectra", "soils_of"]
 
 STRIDE = 1_000_003  # between the seeds of two runs, which are added to the step
 SCALED = 20_000  # simulated spectra behind the scaling of the features
+LONG = 2000  # steps for which compiling the physics pays
 VALIDATION = 404  # added to the seed for the simulations of early stopping
 
 
@@ -89,6 +90,8 @@ class Trainer:
         self.model = build(config, data)
         self.soils = soils_of(config, data, self.model)
         self.model.to(self.device)
+        if config.optimiser.steps >= LONG:
+            self.model.physical.compile()
         if self.soils:
             self.soils.decoder.to(self.device)
         self.real = read_all(config, data)
