@@ -153,8 +153,8 @@ class Work:
         try:
             for name, kind in zip(self._names, self._types, strict=True):
                 values = np.ascontiguousarray(rows[name].to_numpy(), dtype=kind)
-                _write_all(handle, memoryview(values).cast("B"), at)
-                at, check = at + values.nbytes, zlib.crc32(memoryview(values).cast("B"), check)
+                _write_all(handle, values.data.cast("B"), at)
+                at, check = at + values.nbytes, zlib.crc32(values.data, check)
             os.fsync(handle)
         finally:
             os.close(handle)
