@@ -81,7 +81,7 @@ class Emulator(nn.Module):
         shape, flat, view = self._flat(theta, angles)
         spectra, products = self._spectra(flat, view)
         fields = [*(spectra.get(name) for name in FACTORS), *products]
-        fields = [x if x is None else x.reshape(*shape, *x.shape[1:]) for x in fields]
+        fields = [x if x is None else x.reshape((*shape, *x.shape[1:])) for x in fields]
         bands = self.band is not None
         return CanopyReflectance._make([*fields, None if bands else self.wavelength, self.band])
 
