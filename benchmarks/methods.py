@@ -1,4 +1,4 @@
-"""Amortised, fast, refined, look-up table and least squares on the same pixels.
+"""Amortised, refined, look-up table and least squares on the same pixels.
 
     python benchmarks/methods.py [--simulated 128] [--plots 64] [--methods amortised,lut,...]
 

@@ -47,7 +47,7 @@ Pixel = Annotated[
 Chunk = Annotated[
     int | None, typer.Option(min=16, help="Largest side of the blocks [pixel] of an image.")
 ]
-Method = Annotated[str, typer.Option(help="amortised, fast, refined, lut or lm.")]
+Method = Annotated[str, typer.Option(help="amortised, refined, lut or lm.")]
 Refine = Annotated[
     int | None, typer.Option(min=1, help="Refine each pixel by so many steps (200).")
 ]

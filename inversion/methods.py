@@ -29,15 +29,8 @@ def _least_squares(model: Any, steps: int) -> Any:
     return LeastSquares(model, steps)
 
 
-def _fast(model: Any, steps: int) -> Any:
-    from inversion.distilled import Distilled
-
-    return Distilled(model)
-
-
 METHODS: dict[str, Callable[[Any, int], Any]] = {
     "amortised": lambda model, steps: model,
-    "fast": _fast,
     "refined": _refined,
     "lut": _lookup,
     "lm": _least_squares,

@@ -9,6 +9,9 @@ import numpy as np
 import rasterio
 import torch
 import xarray as xr
+from rasterio.transform import from_origin
+
+import rtm
 from products import (
     BANDS,
     CORNER,
@@ -23,9 +26,6 @@ from products import (
     tile_xml,
     write,
 )
-from rasterio.transform import from_origin
-
-import rtm
 
 OLI = ("B2", "B3", "B4", "B5", "B6", "B7")
 

@@ -3,11 +3,12 @@
 import geopandas
 import numpy as np
 import pandas as pd
-import products
 import pytest
 import rasterio
 from shapely import Point, Polygon
 from test_runs import command
+
+import products
 
 LEFT, TOP = products.CORNER
 

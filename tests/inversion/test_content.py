@@ -3,9 +3,9 @@
 import os
 import zipfile
 
-import products
 import pytest
 
+import products
 from inversion.readers import detect
 from inversion.readers.content import product
 from inversion.readers.geotiff import read

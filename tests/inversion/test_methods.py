@@ -4,7 +4,6 @@ Bands are linear in scores that are N(0, I), with independent noise: the posteri
 N(P⁻¹ Aᵀ D⁻¹ (x − b), P⁻¹), P = I + Aᵀ D⁻¹ A (Bishop 2006, equations 2.113 to 2.117).
 """
 
-from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 from inversion.clouds import Weighted
-from inversion.distilled import Student
 from inversion.kernel import retrieve_block
 from inversion.laplace import around, whitened
 from inversion.lut import Lookup
@@ -176,65 +174,8 @@ def test_points_are_drawn_as_often_as_they_weigh():
 
 
 def test_every_method_can_be_had_and_no_other(model):
-    names = [name for name in METHODS if name != "fast"]
+    names = list(METHODS)
     assert all(estimator(model, name, 5).bands == model.bands for name in names)
     assert isinstance(estimator(model, "lm", 500), LeastSquares)
-    with pytest.raises(UsageError, match="expected one of amortised, fast, refined, lut, lm"):
+    with pytest.raises(UsageError, match="expected one of amortised, refined, lut, lm"):
         check_method("guess")
-
-
-def taught(bands=BANDS):
-    """A student with weights of chance, and statistics that are no identity."""
-    torch.manual_seed(3)
-    student = Student(bands, ("lai", "cab"))
-    for name in ("centre", "scale", "low", "spread"):
-        buffer = getattr(student, name)
-        buffer.copy_(0.5 + torch.rand(buffer.shape))
-    return student
-
-
-def test_a_settled_student_answers_as_the_student_does(pixels):
-    """Constants taken into the weights, answers sorted by kind: to the rounding of float32."""
-    student, x = taught(), torch.nan_to_num(pixels[0], 0.2)
-    answers = student(x, pixels[1])
-    mean, sd, below, above, misfit, width = student.settled()(x, pixels[1])
-    for i in range(2):
-        torch.testing.assert_close(mean[:, i], answers[:, 4 * i], rtol=1e-4, atol=1e-5)
-        spread = answers[:, 4 * i + 1].exp()
-        torch.testing.assert_close(sd[:, i], spread, rtol=1e-4, atol=1e-5)
-        for found, place in ((below, 2), (above, 3)):
-            expected = answers[:, 4 * i + place].exp() * spread
-            torch.testing.assert_close(found[:, i], expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(misfit, answers[:, -2].exp(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(width, answers[:, -1].exp(), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_student_of_the_shipped_model_learns_and_is_kept(tmp_path, monkeypatch):
-    """With a twentieth of its lessons it is within half a posterior sd; gaps go to the model."""
-    import physvae
-    from inversion import distilled
-
-    monkeypatch.setenv("PHYSVAE_CACHE", str(tmp_path))
-    monkeypatch.setattr(distilled, "OFF_MAX", 0.5)
-    few = partial(distilled.teach, lessons=6000, steps=1500)
-    monkeypatch.setattr(distilled, "teach", few)
-    monkeypatch.setattr(distilled, "EXAMINED", 2000)
-    model = physvae.load("sentinel-2")
-    fast = distilled.Distilled(model)
-    kept = list((tmp_path / "physvae").glob("fast-sentinel-2-*.safetensors"))
-    assert len(kept) == 1
-    monkeypatch.setattr(distilled, "teach", None)
-    again = distilled.Distilled(model)
-    x = np.tile([0.03, 0.05, 0.03, 0.1, 0.3, 0.36, 0.38, 0.4, 0.2, 0.1], (6, 1))
-    x[1, 3] = np.nan
-    angles = np.tile([40.0, 5.0, 90.0], (6, 1))
-    blocks = [retrieve_block(m, x, angles, variables=("lai", "cab")) for m in (model, fast, again)]
-    exact, quick, same = (block.estimates for block in blocks)
-    np.testing.assert_array_equal(quick, same)
-    np.testing.assert_allclose(quick[1], exact[1], rtol=1e-4)
-    assert np.abs(quick[:, 0] - exact[:, 0]).max() < 0.5 * exact[:, 1].max()
-    assert (quick[:, 2] <= quick[:, 0]).all()
-    assert (quick[:, 0] <= quick[:, 3]).all()
-    kept[0].write_bytes(b"broken")
-    assert distilled._loaded(kept[0], model) is None

@@ -1,12 +1,12 @@
 """Every family of products reads as the same landscape, and its faults are told or survived."""
 
-import more_products as more
 import numpy as np
-import products
 import pytest
 import rasterio
 
 import inversion
+import more_products as more
+import products
 from inversion.quality import Quality
 from inversion.readers import FAMILIES, Declaration, detect, reader
 from inversion.readers.rasters import close_files

@@ -9,13 +9,13 @@ from importlib.metadata import EntryPoint
 
 import dask
 import numpy as np
-import products
 import pystac
 import pytest
 import rasterio
 import xarray as xr
 from rio_cogeo import cog_validate
 
+import products
 from inversion import retrieve
 from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
