@@ -195,35 +195,31 @@ def by_components(make):
 def numbers(model) -> int:
     """Numbers that a fitted model of scikit-learn holds."""
     if isinstance(model, GaussianProcesses):
-        return sum(numbers(part) for part in model.models)
+        return numbers(model.model)
     sizes = [v.size for v in vars(model).values() if isinstance(v, np.ndarray)]
     sizes += [w.size for w in getattr(model, "coefs_", [])]
     return sum(sizes)
 
 
 class GaussianProcesses:
-    """One a component, with a length for every input, found on 500 draws at most."""
+    """Of one kernel with a length for every input, found on three components of 500 draws."""
 
     def __init__(self, n: int) -> None:
-        self.models: list = []
+        self.model = None
 
     def fit(self, x: np.ndarray, z: np.ndarray) -> "GaussianProcesses":
-        """Learn every component."""
+        """Learn all components."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-        for column in z.T:
-            kernel = ConstantKernel(1.0) * RBF(2.0 * np.ones(18), (0.1, 100.0)) + WhiteKernel(1e-2)
-            first = GaussianProcessRegressor(kernel, random_state=0).fit(x[:500], column[:500])
-            model = first
-            if len(x) > 500:
-                model = GaussianProcessRegressor(first.kernel_, optimizer=None).fit(x, column)
-            self.models.append(model)
+        kernel = ConstantKernel(1.0) * RBF(2.0 * np.ones(18), (0.1, 100.0)) + WhiteKernel(1e-2)
+        first = GaussianProcessRegressor(kernel, random_state=0).fit(x[:500], z[:500, :3])
+        self.model = GaussianProcessRegressor(first.kernel_, optimizer=None).fit(x, z)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Mean of every component."""
-        return np.column_stack([model.predict(x) for model in self.models])
+        return self.model.predict(x)
 
 
 def kernel_ridge(n: int):
