@@ -103,7 +103,7 @@ def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
     """
     paths = products(source)
     check_output(output, tuple(paths), "image")
-    loaded = load_model(job.model, job.device)
+    loaded = load_model(job.source, job.device)
     wanted = check_variables(job.variables, loaded)
     images = [open_image(path, job, loaded) for path in paths]
     result = _combined(images, paths, wanted, job)
@@ -118,7 +118,7 @@ def _combined(
 ) -> xr.Dataset:
     dates = [
         retrieve(
-            image, job.model, wanted, job.device, keep_classes=job.declaration.keep_classes,
+            image, job.source, wanted, job.device, keep_classes=job.declaration.keep_classes,
             method=job.method, steps=job.steps,
         )
         for image in images

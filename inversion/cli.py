@@ -48,6 +48,9 @@ Chunk = Annotated[
     int | None, typer.Option(min=16, help="Largest side of the blocks [pixel] of an image.")
 ]
 Method = Annotated[str, typer.Option(help="amortised, refined, lut or lm.")]
+Adjustment = Annotated[
+    Path | None, typer.Option("--calibration", help="Adjustment from `physvae calibrate`.")
+]
 Refine = Annotated[
     int | None, typer.Option(min=1, help="Refine each pixel by so many steps (200).")
 ]
@@ -91,6 +94,7 @@ def retrieve(
     chunk: Chunk = None,
     method: Method = "amortised",
     refine: Refine = None,
+    calibration: Adjustment = None,
     resume: Resume = False,
     shard: ShardOf = "1/1",
     workers: Workers = None,
@@ -151,6 +155,7 @@ def retrieve(
         area=aoi,
         points=points,
         window=window,
+        calibration=calibration,
     )
     with notes_on_stderr():
         typer.echo("\n".join(_run(source, output, job, composite, form)))

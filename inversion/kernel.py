@@ -7,6 +7,7 @@ around (tables, maps, dask, files) only cuts blocks and puts the results back.
 import functools
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Integer, UInt16
 
+from inversion.calibration import Calibrated, load_calibration
 from inversion.geometry import fold
 from inversion.quality import (
     Quality,
@@ -37,6 +39,14 @@ REFLECTANCE_MAX = 10.0
 _loading = threading.Lock()
 
 
+@dataclass(frozen=True)
+class CalibratedModel:
+    """A model and the file of `physvae calibrate` that adjusts it, by name."""
+
+    model: str
+    calibration: Path
+
+
 class Block(NamedTuple):
     """Estimates and quality of a block of pixels."""
 
@@ -47,6 +57,8 @@ class Block(NamedTuple):
 def load_model(model: Any, device: str = "auto") -> Any:
     """Return the model of that name or folder, loaded once in a process; an object stays itself.
 
+    A `CalibratedModel` gives the model with its estimates adjusted.
+
     Raises
     ------
     physvae.errors.ModelError
@@ -54,6 +66,10 @@ def load_model(model: Any, device: str = "auto") -> Any:
     UsageError
         The device is unknown or not there.
     """
+    if isinstance(model, CalibratedModel):
+        loaded = load_model(model.model, device)
+        with _loading:
+            return _calibrated(loaded, model.calibration)
     if not isinstance(model, (str, Path)):
         return model
     with _loading:
@@ -145,6 +161,11 @@ def _load(path: str, device: str) -> Any:
     import physvae
 
     return physvae.load(path, device=device)
+
+
+@functools.lru_cache(maxsize=8)
+def _calibrated(model: Any, path: Path) -> Calibrated:
+    return Calibrated(model, load_calibration(path))
 
 
 def _estimate(

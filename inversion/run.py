@@ -12,10 +12,10 @@ import xarray as xr
 
 from inversion.areas import around, over_windows, within
 from inversion.cluster import computing
-from inversion.kernel import DEFAULT_VARIABLES, check_variables, load_model
+from inversion.kernel import DEFAULT_VARIABLES, CalibratedModel, check_variables, load_model
 from inversion.maps import retrieve
 from inversion.progress import Watched, progress
-from inversion.provenance import record
+from inversion.provenance import fingerprint, record
 from inversion.readers import Declaration, detect, reader
 from inversion.summary import Summary
 from inversion.tables import retrieve_table
@@ -63,6 +63,14 @@ class Job:
     area: Path | None = None
     points: Path | None = None
     window: int = 1
+    calibration: Path | None = None
+
+    @property
+    def source(self) -> str | CalibratedModel:
+        """The model by name, with its calibration where there is one."""
+        if self.calibration is None:
+            return self.model
+        return CalibratedModel(self.model, self.calibration)
 
     @property
     def spread(self) -> bool:
@@ -83,7 +91,7 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
         The output cannot be written.
     """
     check_output(output, (source,))
-    loaded = load_model(job.model, job.device)
+    loaded = load_model(job.source, job.device)
     wanted = check_variables(job.variables, loaded)
     family = detect(source)
     gives = "table" if job.points else family.gives
@@ -98,7 +106,7 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
         return [*summary.lines("points"), f"written: {output}"]
     text = provenance((source,), image, job, loaded)
     with progress(image["reflectance"][0].size) as bar:
-        watched = job.model if job.spread else Watched(loaded, bar.advance)
+        watched = job.source if job.spread else Watched(loaded, bar.advance)
         with stopping(watched):
             result = _estimated(image, watched, job, wanted)
             summary = write_map(result, output, job, loaded, text, bar.reached, (source,))
@@ -120,6 +128,7 @@ def provenance(sources: tuple[Path, ...], image: xr.Dataset, job: Job, loaded: A
         "variables": job.variables,
         "device": job.device,
         "method": job.method,
+        "calibration": job.calibration and fingerprint(job.calibration),
         "input": {key: image.attrs[key] for key in keys if key in image.attrs},
         "radiometry": _first(image.attrs.get("radiometry")),
         "declaration": asdict(job.declaration),
@@ -139,7 +148,14 @@ def write_map(
     identity = {
         "inputs": [[str(s.resolve()), s.stat().st_size, s.stat().st_mtime_ns] for s in sources],
         "model": loaded.sha256,
-        "options": [job.variables, job.method, job.steps, asdict(job.declaration), str(job.area)],
+        "options": [
+            job.variables,
+            job.method,
+            job.steps,
+            asdict(job.declaration),
+            str(job.area),
+            job.calibration and fingerprint(job.calibration),
+        ],
     }
     packing = packing_of(loaded.traits, job.variables) if job.packed else None
     with computing(job.workers, job.scheduler) as gather:
@@ -179,7 +195,7 @@ def _estimated(image: xr.Dataset, model: Any, job: Job, wanted: tuple[str, ...])
 def _points(image: xr.Dataset, output: Path, job: Job, wanted: tuple[str, ...]) -> Summary:
     assert job.points is not None
     windows, points = around(image, job.points, job.window)
-    result = _estimated(windows, job.model, job, wanted)
+    result = _estimated(windows, job.source, job, wanted)
     estimates = over_windows(result, points, wanted)
     table.write(estimates, output)
     return _summed(estimates, wanted)
@@ -190,7 +206,7 @@ def _table(source: Path, output: Path, job: Job, wanted: tuple[str, ...]) -> Sum
     if said.bands is not None or said.scene_classes is not None:
         raise UsageError("--bands and --scl: expected an image, got a table")
     estimates = retrieve_table(
-        reader(detect(source))(source), job.model, wanted, device=job.device,
+        reader(detect(source))(source), job.source, wanted, device=job.device,
         declaration=said, source=str(source), method=job.method, steps=job.steps,
     )  # fmt: skip
     table.write(estimates, output)
@@ -207,6 +223,8 @@ def _check_options(job: Job, gives: str, output: Path) -> None:
     """Refuse options that do not go with the input or the output."""
     if gives == "table" and (job.area or job.points or job.shard.count > 1):
         raise UsageError("--aoi, --points and --shard: expected an image, got a table")
+    if job.calibration is not None and job.method != "amortised":
+        raise UsageError(f"--calibration: expected the method amortised, got {job.method}")
     if job.packed and output.suffix.lower() != ".tif":
         raise UsageError(f"--dtype int16: expected a GeoTIFF (.tif), got {output.name}")
     if job.window < 1 or job.window % 2 == 0:

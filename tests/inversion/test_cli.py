@@ -154,3 +154,44 @@ def test_help_is_quick_and_its_example_is_a_command():
     assert "physvae retrieve field.csv -o estimates.csv" in result.stdout
     for module in ("torch", "xarray", "pandas", "rasterio"):
         assert f" {module}\n" not in result.stderr
+
+
+def adjustment(tmp_path, **change):
+    content = {
+        "format": "physvae-calibration", "schema": 1, "model": None, "method": "split",
+        "traits": {"lai": {"unit": "m² m⁻²", "sd_factor": 1.5, "levels": {"0.95": {"factor": 0.5}}}},
+    }  # fmt: skip
+    path = tmp_path / "adjustment.json"
+    path.write_text(json.dumps(content | change), "utf-8")
+    return path
+
+
+def test_a_calibration_adjusts_intervals_and_is_recorded(shipped, geotiff, meadow, tmp_path):
+    """Half the interval, the mean as it was, the file in the sidecar."""
+    scene, given = geotiff(meadow()), ("--variables", "lai,cab", "--calibration")
+    adjusted = adjustment(tmp_path)
+    assert retrieve(scene, "-o", tmp_path / "plain.tif", *given[:2]) == 0
+    assert retrieve(scene, "-o", tmp_path / "adjusted.tif", *given, adjusted) == 0
+    with rasterio.open(tmp_path / "plain.tif") as a, rasterio.open(tmp_path / "adjusted.tif") as b:
+        plain, found = a.read(), b.read()
+    seen = np.isfinite(plain[0])
+    assert np.array_equal(plain[0][seen], found[0][seen])
+    assert np.allclose(found[1][seen], 1.5 * plain[1][seen], rtol=1e-5)
+    assert np.array_equal(plain[4:8, seen], found[4:8, seen])
+    half = plain[0] + 0.5 * (plain[3] - plain[0])
+    assert np.allclose(found[3][seen], half[seen], atol=1e-5)
+    record = json.loads((tmp_path / "adjusted.tif.json").read_text("utf-8"))
+    assert record["options"]["calibration"]["file"] == "adjustment.json"
+
+
+def test_a_calibration_that_does_not_fit_is_refused(shipped, plots, tmp_path, capsys):
+    other = adjustment(tmp_path, model={"name": "other", "sha256": "abc"})
+    out = tmp_path / "out.csv"
+    assert retrieve(plots, "-o", out, "--calibration", other) == 3
+    assert (
+        "expected a calibration of the model 000000000000, got one of abc"
+        in capsys.readouterr().err
+    )
+    assert retrieve(plots, "-o", out, "--calibration", adjustment(tmp_path), "--refine", 5) == 2
+    assert "expected the method amortised, got refined" in capsys.readouterr().err
+    assert not out.exists()
