@@ -91,13 +91,14 @@ def request_plan(
     found = _matched(table, inputs)
     others = [name for name in table.schema.names if name not in found.values()]
     kinds: dict[str, pa.DataType] = {name: pa.int64() for name in others}
-    read = partial(_blocks, table, emulator, inputs, found, extrapolate)
+    checked = partial(_blocks, table, inputs, found, extrapolate)
     plan = Plan(
-        source=str(table.path), space=ParameterSpace((*parameters, *_EXTRA)), read=read,
+        source=str(table.path), space=ParameterSpace((*parameters, *_EXTRA)),
+        read=partial(_told_blocks, checked, emulator),
         defaults=(), others=pa.schema([]), about=_about(table, emulator),
     )  # fmt: skip
     rows = 0
-    for block in plan.read(_CHECKED):
+    for block in checked(_CHECKED):
         kinds = {name: kind_of(block.others[name], kinds[name]) for name in others}
         rows += len(block.values)
         done(len(block.values))
@@ -151,10 +152,9 @@ def _only_text(table: TableFile, kinds: dict[str, pa.DataType], space: Parameter
 
 
 def _blocks(
-    table: TableFile, emulator: Emulator, space: ParameterSpace, found: dict[str, str],
-    extrapolate: bool, rows: int,
-) -> Iterator[Block]:  # fmt: skip
-    """Blocks of the table: inputs, then the standard error and the flag."""
+    table: TableFile, space: ParameterSpace, found: dict[str, str], extrapolate: bool, rows: int
+) -> Iterator[Block]:
+    """Blocks of the table with the inputs in their order, every value checked."""
     start = 0
     for part in table.blocks(rows):
         columns = [
@@ -164,7 +164,15 @@ def _blocks(
         ]  # fmt: skip
         values = np.column_stack(columns)
         start += part.num_rows
-        yield Block(_told(values, emulator), part.drop_columns(list(found.values())))
+        yield Block(values, part.drop_columns(list(found.values())))
+
+
+def _told_blocks(
+    checked: Callable[[int], Iterator[Block]], emulator: Emulator, rows: int
+) -> Iterator[Block]:
+    """Blocks of inputs, then the standard error and the flag."""
+    for block in checked(rows):
+        yield Block(_told(block.values, emulator), block.others)
 
 
 def _told(values: np.ndarray, emulator: Emulator) -> np.ndarray:
