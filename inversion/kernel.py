@@ -31,7 +31,7 @@ from physvae.errors import UsageError
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
-BATCHES = {"cpu": 1024, "cuda": 16384}
+BATCHES = {"cpu": 8192, "cuda": 65536}
 """Pixels given to the model at once, by device; bounds the memory, changes no result."""
 REFLECTANCE_MAX = 10.0
 """A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""

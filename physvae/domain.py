@@ -43,13 +43,20 @@ class Domain(nn.Module):
         batch, reflectance = reflectance.shape[:-1], reflectance.reshape(-1, len(self.mean))
         seen = reflectance.isfinite()
         gap = log_reflectance(torch.nan_to_num(reflectance)) - self.mean
-        patterns, which = torch.unique(seen, dim=0, return_inverse=True)
         distance = torch.zeros(len(reflectance), dtype=gap.dtype, device=gap.device)
+        whole = seen.all(-1)
+        distance[whole] = self._distance(gap[whole], torch.ones_like(seen[0]))
+        some = ~whole & seen.any(-1)
+        patterns, which = torch.unique(seen[some], dim=0, return_inverse=True)
+        found = torch.zeros_like(distance[some])
         for i, pattern in enumerate(patterns):
-            if not pattern.any():
-                continue
             rows = which == i
-            part = gap[rows][:, pattern]
-            inverse = torch.linalg.inv(self.covariance[pattern][:, pattern])
-            distance[rows] = ((part @ inverse) * part).mean(-1)
+            found[rows] = self._distance(gap[some][rows], pattern)
+        distance[some] = found
         return (distance / self.limit).reshape(batch)
+
+    def _distance(self, gap: Tensor, pattern: Tensor) -> Tensor:
+        """d² of spectra in which the bands of the pattern are present."""
+        part = gap[:, pattern]
+        inverse = torch.linalg.inv(self.covariance[pattern][:, pattern])
+        return ((part @ inverse) * part).mean(-1)
