@@ -177,7 +177,7 @@ def train(
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train a model on simulations and unlabelled spectra.
+    """Train a model on simulations and unlabelled spectra, or an emulator.
 
     Writes config.json, weights.safetensors and card.md, and while it runs log.csv and
     checkpoint.safetensors. The same file and seed give the same model on the same machine.
@@ -187,21 +187,26 @@ def train(
     import torch
 
     from physvae.config import read_config
+    from physvae.emulation.commands import train_from
+    from physvae.emulation.plans import is_emulator
     from physvae.finishing import finish
     from physvae.training import Trainer
 
-    plan = read_config(config)
     root = data or Path(os.environ.get("PHYSVAE_DATA", "."))
     if not root.is_dir():
         raise UsageError(f"--data: expected a folder, got {root}")
+    if threads:
+        torch.set_num_threads(threads)
+    if is_emulator(config):
+        train_from(config, output, root)
+        return
+    plan = read_config(config)
     if (output / "checkpoint.safetensors").exists() and not resume:
         raise InputError(
             f"{output}: holds a checkpoint; go on with --resume, or name another folder"
         )
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UsageError(f"--device: expected cpu, or cuda where there is one, got {device!r}")
-    if threads:
-        torch.set_num_threads(threads)
     typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
     trainer = Trainer(plan, root, output, device)
     if resume:
