@@ -152,16 +152,18 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         for name, value in figures["reconstruction"].items()
     )
     product = ", ".join(f"{k} {v:.4f}" for k, v in figures["product_rmse"].items())
-    spectra = "\n".join(f"- unlabelled spectra: `{entry.file}`" for entry in config.spectra)
+    spectra = [f"- unlabelled spectra: `{entry.file}`" for entry in config.spectra]
+    spectra += ["- every fifth group of the spectra held out of training"] if spectra else []
     files = config.soil.files if isinstance(config.soil, LibrarySoil) else (config.soil.kind,)
     soils = "\n".join(f"- soils: `{name}`" for name in files)
     return CARD.format(
         name=config.name, bands=" ".join(config.bands), sensor=config.sensor, size=size,
-        spectra=spectra, soils=soils, seed=config.seed, versions=versions,
-        version=physvae.__version__, coverage=coverage, error=error, product=product,
+        data="\n".join([*spectra, soils]), seed=config.seed, versions=versions,
+        version=physvae.__version__, coverage=coverage, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
         nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
         calibration=CALIBRATED[config.calibration.spread],
+        reconstruction=RECONSTRUCTION.format(error=error) if error else "",
         notes=config.notes, threads=torch.get_num_threads(), canopy=_canopy(config),
         addition=ADDED[config.decoder.kind], encoder=config.encoder.kind,
         posterior=config.posterior.kind, likelihood=config.likelihood.kind,
@@ -201,9 +203,7 @@ physical decoder on {nodes} wavelengths; added to it: {addition}. Encoder
     physvae train physvae/presets/{name}.toml --data DATA -o MODEL_DIR --threads {threads}
 
 - {steps} steps of {simulations} simulations drawn anew, seed {seed}
-{soils}
-{spectra}
-- every fifth group of the spectra held out of training
+{data}
 - PhysVAE {version}, {versions}
 
 No measured trait was used in training. {notes}
@@ -216,14 +216,8 @@ Central 90 % intervals on {draws} held-out simulations with missing inputs:
 |---|---|---|
 {coverage}
 
-Reconstruction of held-out real spectra, mean squared error in units of each band's variance:
-
-| spectra | with residual | physics only |
-|---|---|---|
-{error}
-
-fAPAR and fCover of draws come from a small network; its root mean square error against the exact
-physics: {product}. {calibration}
+{reconstruction}fAPAR and fCover of draws come from a small network; its root mean square
+error against the exact physics: {product}. {calibration}
 
 ## Limits
 
@@ -231,4 +225,13 @@ Intervals are those of the model: they hold for canopies like the simulated ones
 cloud and built-up pixels are outside; the quality bits say so where they can. LAI is that of
 leaves as PROSAIL sees them; stems, ears and dead leaves count in many field measurements, and not
 here.
+"""
+
+RECONSTRUCTION = """Reconstruction of held-out real spectra, mean squared error in units of each
+band's variance:
+
+| spectra | with residual | physics only |
+|---|---|---|
+{error}
+
 """

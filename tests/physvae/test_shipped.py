@@ -188,3 +188,16 @@ def test_the_shape_of_the_input_is_checked(model):
         model.posterior(torch.zeros(2, 10), torch.zeros(2, 2))
     with pytest.raises(ValueError, match="expected some of lai"):
         model.estimate(torch.zeros(2, 10), torch.zeros(2, 3), ("leaf_area",))
+
+
+def test_the_landsat_model_covers_and_sees_leaves():
+    """Trained on simulations alone; judged on others, and by the cover that a spectrum shows."""
+    landsat = physvae.load("landsat-8")
+    plan = parse_config(landsat.config["training"], "landsat-8")
+    found = interval_coverage(landsat, ranges=plan.angles, missing=plan.missing, n=4000, seed=31)
+    assert not {k: v for k, v in found.items() if not 0.865 <= v <= 0.935}
+    drawn = simulate(landsat, 1000, plan.angles, torch.Generator().manual_seed(987))
+    estimate = landsat.estimate(drawn.reflectance, drawn.angles, ("fcover",))
+    cover = landsat.physical.products(drawn.theta, drawn.angles)[:, 1]
+    assert np.corrcoef(estimate.mean["fcover"], cover)[0, 1] > 0.9
+    assert set(landsat.bands) == {"B2", "B3", "B4", "B5", "B6", "B7"}
