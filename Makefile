@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 export MPLBACKEND := Agg
+# Processes that share the tests.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo picture test quick lint format bench evidence clean
@@ -41,14 +43,14 @@ picture: demo
 	$(BIN)/python -c "from PIL import Image; Image.open('demo/quicklook.png').convert('RGB')\
 	.quantize(256, method=1, kmeans=2, dither=0).save('docs/images/demo.png', optimize=True)"
 
-# The tests work on small tensors: one thread is quicker than two.
+# The tests work on small tensors: two processes of one thread are quicker than one of two.
 test quick: export OMP_NUM_THREADS = 1
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

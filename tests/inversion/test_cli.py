@@ -159,7 +159,9 @@ def test_help_is_quick_and_its_example_is_a_command():
 def adjustment(tmp_path, **change):
     content = {
         "format": "physvae-calibration", "schema": 1, "model": None, "method": "split",
-        "traits": {"lai": {"unit": "m² m⁻²", "sd_factor": 1.5, "levels": {"0.95": {"factor": 0.5}}}},
+        "traits": {
+            "lai": {"unit": "m² m⁻²", "sd_factor": 1.5, "levels": {"0.95": {"factor": 0.5}}},
+        },
     }  # fmt: skip
     path = tmp_path / "adjustment.json"
     path.write_text(json.dumps(content | change), "utf-8")
