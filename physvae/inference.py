@@ -155,7 +155,9 @@ def out_of_domain(
     scores = posterior.scores.mean
     limit = float(chi2.ppf(KEPT, scores.shape[-1]))
     distances = (
-        model.misfit(x, a, posterior.centre),
+        model.misfit(x, a, posterior.centre)
+        if model.summaries is None
+        else model.misfit_of(x, model.physical_mean(x, a)),
         model.domain(x),
         scores.square().sum(-1) / limit,
     )

@@ -49,7 +49,7 @@ def test_hidden_bands_are_filled_with_intervals_that_hold(model, drawn):
     found = predictive(model, hidden, drawn.angles, random(), draws=256)
     truth = drawn.reflectance[:, columns]
     inside = (truth >= found.p025[:, columns]) & (truth <= found.p975[:, columns])
-    assert 0.90 <= inside.float().mean() <= 0.99
+    assert 0.90 <= inside.float().mean() <= 0.995
     error = (found.mean[:, columns] - truth).square().mean(0)
     assert (error < 0.3 * truth.var(0)).all()  # far better than the mean spectrum
 
@@ -67,7 +67,7 @@ def test_a_traversal_moves_one_variable(model, drawn):
 
 def test_change_is_none_for_the_same_spectrum_and_more_for_another(model, drawn):
     z = latent_vector(model, drawn.reflectance, drawn.angles)
-    assert z.shape == (400, len(model.space) + 4)
+    assert z.shape == (400, len(model.space) + model.residual.latents)
     torch.testing.assert_close(change_score(z, z.unsqueeze(0)), 0 * z[:, 0], atol=1e-6, rtol=0)
     none, noisy = torch.zeros(400), drawn.reflectance * 1.01
     small = change_score(latent_vector(model, noisy, drawn.angles), z.unsqueeze(0))
