@@ -158,8 +158,8 @@ def adjust(
     Examples
     --------
     >>> factors = Factors((0.95,), (2.0,), 2.0)
-    >>> adjust(factors, mean=3.0, sd=0.5, p025=2.0, p975=4.0, low=0.0, high=4.5)
-    Adjusted(sd=array(1.), p025=array(1.), p975=array(4.5))
+    >>> adjust(factors, mean=[3.0], sd=[0.5], p025=[2.0], p975=[4.0], low=0.0, high=4.5)
+    Adjusted(sd=array([1.]), p025=array([1.]), p975=array([4.5]))
     """
     ends = np.stack(np.broadcast_arrays(*(np.asarray(q, float) for q in (p025, p975))), axis=-1)
     levels = np.array([0.025, 0.975])

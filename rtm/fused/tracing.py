@@ -87,6 +87,9 @@ class Lowering:
     def do(self, op: str, *args) -> Traced:
         """Arithmetic, on each row where one of the arguments comes in rows."""
         length = {len(x.nodes) for x in args if isinstance(x, Rows)}
+        if len(length) > 1:
+            args = [_single(x) for x in args]
+            length.discard(1)
         if not length or any(self._has_rows(x) for x in args):
             return One(self.program.do(op, *(self.operand(x) for x in args)))
         if len(length) > 1:
@@ -159,6 +162,11 @@ class Lowering:
         self.rows_of_first = _rows(node.args[0])
         self.rows_of_parts = [_rows(x) for x in _leaves(node.args[:1])]
         return OPERATIONS[name](self, *args, **kwargs)
+
+
+def _single(x):
+    """A lone row as what broadcasts against any number of rows."""
+    return One(x.nodes[0]) if isinstance(x, Rows) and len(x.nodes) == 1 else x
 
 
 def _leaves(args):

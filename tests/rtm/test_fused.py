@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rtm import BSM, GEOMETRY, Prosail
+from rtm import BSM, GEOMETRY, Prosail, SpectralSoil
 from rtm.fused import Fused, Untraceable
 
 TABLE = json.loads(
@@ -21,6 +21,9 @@ MODELS = {
         "leaf": "5", "crowns": True, "hotspot": "classic", "products": False,
     },
     "Verhoef's pair, BSM": {"lidf": "verhoef", "soil": BSM()},
+    "soils by components": {"crowns": True, "soil": SpectralSoil(
+        [300.0, 1000.0, 2600.0], [[0.1, 0.0, -0.1], [0.0, 0.1, 0.0]], [0.3] * 3
+    )},
 }  # fmt: skip
 
 
