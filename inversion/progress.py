@@ -32,14 +32,15 @@ class Watched:
     """A model that tells how many pixels it was given; all else is the model's."""
 
     def __init__(self, model: Any, advance: Callable[[int], None]) -> None:
-        self._model, self._advance = model, advance
-        self._stopped = False
+        self._stopped, self._model, self._advance = False, model, advance
 
     def __getattr__(self, name: str) -> Any:
+        if self._stopped:
+            raise InterruptedError("interrupted")
         return getattr(self._model, name)
 
     def stop(self) -> None:
-        """Let the next batch end the thread that asks for it."""
+        """End a thread when it next asks for anything of the model."""
         self._stopped = True
 
     def __dask_tokenize__(self) -> str:
@@ -47,10 +48,15 @@ class Watched:
 
     def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
         """Estimate as the model does, then tell."""
-        if self._stopped:
-            raise InterruptedError("interrupted")
-        result = self._model.estimate(reflectance, angles, variables)
-        self._advance(len(reflectance))
+        return self._told("estimate", reflectance, angles, variables)
+
+    def summarise(self, posterior: Any, reflectance: Any, *rest: Any) -> Any:
+        """Summarise as the model does, which ends every other method, then tell."""
+        return self._told("summarise", posterior, reflectance, *rest)
+
+    def _told(self, name: str, *arguments: Any) -> Any:
+        result = self.__getattr__(name)(*arguments)
+        self._advance(len(result.misfit))
         return result
 
 

@@ -5,6 +5,7 @@ there, the file is laid out, written and renamed in one go. The same numbers arr
 order whether the run was stopped or not, so the file is the same to the bit.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from inversion.writers.atomic import atomic, told
 from inversion.writers.layout import in_blocks
 from inversion.writers.work import Shard, Work
 
+LOG = logging.getLogger(__name__)
 Gather = Callable[[Iterable[xr.Dataset]], Iterator[xr.Dataset]]
 
 
@@ -82,6 +84,9 @@ def write(
             if not work.complete():
                 return None
             summary = _assemble(template, output, work, packing)
+        except KeyboardInterrupt:
+            LOG.warning("what is done is kept; go on with --resume")
+            raise
         except Exception:
             if work.shard.count == 1:
                 work.remove()

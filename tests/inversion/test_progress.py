@@ -1,5 +1,6 @@
 """The bar counts what the model was given, then what is written."""
 
+import pytest
 import torch
 
 from inversion.progress import Watched, progress
@@ -12,6 +13,16 @@ def test_a_watched_model_is_the_model_and_tells(stand_in):
     estimate = watched.estimate(torch.full((5, 10), 0.2), torch.zeros(5, 3), ("lai",))
     assert estimate.mean["lai"].shape == (5,)
     assert told == [5]
+
+
+def test_a_stopped_model_ends_whoever_asks_for_anything(stand_in):
+    """An iterative method asks for the decoder at every step, so it ends within one."""
+    watched = Watched(stand_in, lambda pixels: None)
+    watched.stop()
+    with pytest.raises(InterruptedError, match="interrupted"):
+        watched.estimate(torch.full((5, 10), 0.2), torch.zeros(5, 3), ("lai",))
+    with pytest.raises(InterruptedError, match="interrupted"):
+        _ = watched.bands
 
 
 def test_portions_set_the_bar_right():

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from importlib.metadata import EntryPoint
 
@@ -75,6 +77,40 @@ def test_f1_killed_at_20_moments_then_resumed_the_file_is_the_same_to_the_bit(tr
         assert "out.tif" not in visible
     maps.write(traits, path, identity={"a": 1}, resume=True)
     assert [(folder / name).read_bytes() for name in ("out.tif", "out_quality.tif")] == expected
+
+
+def started(*arguments) -> subprocess.Popen:
+    """The command as a user starts it, in a process of its own that hears of Ctrl-C."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "physvae", "retrieve", *map(str, arguments)],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_f7_ctrl_c_keeps_what_is_done_and_the_run_goes_on(geotiff, meadow, tmp_path):
+    """Interrupted after its first portion: 130, one sentence; resumed, the same file."""
+    image = geotiff(meadow(2048, 64))
+    options = ["--chunk", 64, "--variables", "lai"]
+    (tmp_path / "whole").mkdir()
+    assert command(image, "-o", tmp_path / "whole" / "out.tif", *options) == 0
+    path = tmp_path / "out.tif"
+    run_, journal = started(image, "-o", path, *options), tmp_path / ".out.tif.work/done-1-of-1"
+    while run_.poll() is None and not journal.is_file():
+        time.sleep(0.01)
+    run_.send_signal(signal.SIGINT)
+    told = run_.communicate()[1].splitlines()
+    assert run_.returncode == 130
+    assert told[-2:] == [
+        "note: what is done is kept; go on with --resume",
+        "error: interrupted",
+    ]
+    assert not path.exists()
+    assert 0 < len(journal.read_text().splitlines()) < 2048 // 64
+    assert command(image, "-o", path, *options, "--resume") == 0
+    for name in ("out.tif", "out_quality.tif"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nc", ".zarr"])
