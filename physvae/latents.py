@@ -8,6 +8,7 @@ by the nearest of the K codes c_k, with the straight-through gradient; p(k) = 1/
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -73,15 +74,19 @@ class QuantisedLatent:
         return learn + COMMITMENT * commit + math.log(len(self.codes))
 
 
-class Latents(nn.Module):
+class Latents(nn.Module, ABC):
     """Base: `size` numbers of a network in, a posterior over `latents` residual latents out."""
 
     latents: int
     size: int
 
+    @abstractmethod
+    def forward(self, out: Tensor) -> GaussianLatent | QuantisedLatent:
+        """Posterior of numbers [..., size]."""
+
+    @abstractmethod
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """From the prior [*shape, latent]."""
-        raise NotImplementedError
 
 
 class GaussianLatents(Latents):

@@ -17,7 +17,7 @@ from torch.distributions import Distribution, constraints
 
 from physvae.draws import DRAWS, draw_quantile
 from physvae.priors import Prior, standard_normal_log_prob
-from physvae.scores import Scores
+from physvae.scores import SampledScores, Scores
 
 
 class Posterior(Distribution):
@@ -42,7 +42,18 @@ class Posterior(Distribution):
     def rsample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Random draws of θ [sample, ..., parameter], differentiable."""
+        """Random draws of θ [sample, ..., parameter], differentiable.
+
+        Raises
+        ------
+        TypeError
+            For scores that are known by fixed draws alone.
+        """
+        if not isinstance(self.scores, SampledScores):
+            raise TypeError(
+                "posterior: expected scores that can be drawn at random, "
+                f"got {type(self.scores).__name__}"
+            )
         return self.prior(self.scores.rsample(sample_shape, generator))
 
     def sample(

@@ -23,6 +23,7 @@ from torch import Tensor
 from physvae.plans import Attribute, Regularisers
 from physvae.priors import standard_normal_log_prob
 from physvae.real_spectra import RealSpectra
+from physvae.scores import MarginalScores
 from physvae.simulation import Simulation
 from physvae.vae import Encoded, PhysVAE
 
@@ -90,6 +91,7 @@ def beta(step: Step) -> Tensor:
     if plan.free_bits:
         kl = kl.clamp_min(plan.free_bits * u.shape[-1])
     if plan.beta_of:
+        assert isinstance(scores, MarginalScores)  # a training file with a flow is refused
         standard = standard_normal_log_prob(u.unsqueeze(-1))
         single = (scores.marginal_log_prob(u) - standard).mean(0)
         for name, more in plan.beta_of.items():

@@ -1,17 +1,20 @@
 """What an encoder says about the scores u of the physical variables, u ~ N(0, I) a priori.
 
-Four families over a vector of scores, all with the same few methods:
+Four families over a vector of scores:
 
     ScoreMixture      Σ_c π_c N(u; μ_c, S_c S_cᵀ), S lower triangular: dense in probit space
     TruncatedMixture  Σ_c π_c Π_i TN(x_i; μ_ci, σ_ci) on [α_i, β_i], x_i the prior's standard value
     FlowScores        u = f⁻¹(z; x), z ~ N(0, I), f a normalising flow (zuko)
     MemberMixture     the mean of several of the above: an ensemble, or passes with dropout
 
-`push` turns uniform and standard normal deviates into scores, so that random and quasi-random
-draws go the same way.
+`Scores` is what an estimate reads: fixed draws. `SampledScores` can also be drawn from at random,
+`MarginalScores` know the density of every score by itself, which a flow does not. `push` turns
+uniform and standard normal deviates into scores, so that random and quasi-random draws go the same
+way.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -29,8 +32,8 @@ from physvae.distributions import (
 from physvae.draws import DRAWS, draw_quantile, sobol_points
 
 
-class Scores(Distribution):
-    """Base of the families: batch [...], event [parameter], differentiable.
+class Scores(Distribution, ABC):
+    """Base: batch [...], event [parameter], known by fixed draws.
 
     Attributes
     ----------
@@ -40,9 +43,28 @@ class Scores(Distribution):
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support: ClassVar[constraints.Constraint] = constraints.real_vector
-    has_rsample = True
     log_weights: Tensor
 
+    @abstractmethod
+    def fixed(self, count: int = DRAWS) -> Tensor:
+        """Fixed draws [count, ..., parameter]: no chance is in them."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean score [..., parameter]."""
+        return self.fixed().mean(0)
+
+    def marginal_quantile(self, probability: float, index: int) -> Tensor:
+        """Score at which the marginal of one variable reaches a probability."""
+        return draw_quantile(self.fixed()[..., index], probability)
+
+
+class SampledScores(Scores):
+    """Base of the families: random draws that are differentiable in the parameters."""
+
+    has_rsample = True
+
+    @abstractmethod
     def push(self, choice: Tensor, noise: Tensor) -> Tensor:
         """Scores from a uniform (which component) and standard normals (where in it).
 
@@ -57,7 +79,14 @@ class Scores(Distribution):
         -------
         Tensor [draw, ..., parameter]
         """
-        raise NotImplementedError
+
+    @abstractmethod
+    def per_component(self, draws: int, generator: torch.Generator | None = None) -> Tensor:
+        """Differentiable draws from every component [draw, component, ..., parameter].
+
+        An expectation is their mean over draws, weighted by π over components: unlike a random
+        choice of component this has a gradient in π.
+        """
 
     def rsample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
@@ -80,26 +109,13 @@ class Scores(Distribution):
         points = sobol_points(count, self.event_shape[0] + 1).to(self.log_weights)
         return self.push(points[:, 0], ndtri(points[:, 1:]))
 
-    def per_component(self, draws: int, generator: torch.Generator | None = None) -> Tensor:
-        """Differentiable draws from every component [draw, component, ..., parameter].
 
-        An expectation is their mean over draws, weighted by π over components: unlike a random
-        choice of component this has a gradient in π.
-        """
-        raise NotImplementedError
+class MarginalScores(SampledScores):
+    """Base of the families that know the density of every score by itself."""
 
+    @abstractmethod
     def marginal_log_prob(self, value: Tensor) -> Tensor:
         """ln q(u_i) [..., parameter] of every score by itself."""
-        raise NotImplementedError
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean score [..., parameter]."""
-        return self.fixed().mean(0)
-
-    def marginal_quantile(self, probability: float, index: int) -> Tensor:
-        """Score at which the marginal of one variable reaches a probability."""
-        return draw_quantile(self.fixed()[..., index], probability)
 
 
 def picked(values: Tensor, choice: Tensor, log_weights: Tensor) -> Tensor:
@@ -119,7 +135,7 @@ def _points(choice: Tensor, noise: Tensor, batch: int) -> tuple[Tensor, Tensor]:
     return choice, noise.movedim(0, -1).unsqueeze(-3)
 
 
-class ScoreMixture(Scores):
+class ScoreMixture(MarginalScores):
     """Mixture of dense Gaussians: every pair of variables is jointly distributed.
 
     Parameters
@@ -183,7 +199,7 @@ class ScoreMixture(Scores):
         return 0.5 * (low + high)
 
 
-class TruncatedMixture(Scores):
+class TruncatedMixture(MarginalScores):
     """Mixture of independent truncated normals on the bounds of the prior's own variables.
 
     With w the correlated scores of the prior (w = L u), x = F⁻¹(Φ(w)) its standard values and p
@@ -257,7 +273,7 @@ class TruncatedMixture(Scores):
         return torch.linalg.solve_triangular(self.mixing, eye, upper=False).T
 
 
-class FlowScores(Scores):
+class FlowScores(SampledScores):
     """A normalising flow: any shape, sampled in one pass per variable.
 
     Parameters
@@ -288,17 +304,24 @@ class FlowScores(Scores):
         return self.rsample((draws,), generator).unsqueeze(1)
 
 
-class MemberMixture(Scores):
+class MemberMixture(SampledScores):
     """The mean of the densities of several members.
 
     Parameters
     ----------
-    members : sequence of Scores
+    members : sequence of SampledScores
         Of the same batch and event.
+
+    Raises
+    ------
+    ValueError
+        For a member that cannot be drawn from at random.
     """
 
     def __init__(self, members: Sequence[Scores]):
-        self.members = tuple(members)
+        self.members = tuple(m for m in members if isinstance(m, SampledScores))
+        if len(self.members) < len(members):
+            raise ValueError("members: expected scores that can be drawn at random, got others")
         each = math.log(len(self.members))
         self.log_weights = torch.cat([m.log_weights - each for m in self.members], -1)
         first = self.members[0]
@@ -307,11 +330,6 @@ class MemberMixture(Scores):
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(u) [...] of scores [..., parameter]."""
         each = torch.stack([m.log_prob(value) for m in self.members])
-        return each.logsumexp(0) - math.log(len(self.members))
-
-    def marginal_log_prob(self, value: Tensor) -> Tensor:
-        """ln q(u_i) [..., parameter] of every score by itself."""
-        each = torch.stack([m.marginal_log_prob(value) for m in self.members])
         return each.logsumexp(0) - math.log(len(self.members))
 
     def push(self, choice: Tensor, noise: Tensor) -> Tensor:
@@ -327,3 +345,26 @@ class MemberMixture(Scores):
     def per_component(self, draws: int, generator: torch.Generator | None = None) -> Tensor:
         """Differentiable draws from every component of every member."""
         return torch.cat([m.per_component(draws, generator) for m in self.members], 1)
+
+
+class MarginalMembers(MemberMixture, MarginalScores):
+    """Members that all know their marginals.
+
+    Parameters
+    ----------
+    members : sequence of MarginalScores
+        Of the same batch and event.
+    """
+
+    members: tuple[MarginalScores, ...]
+
+    def marginal_log_prob(self, value: Tensor) -> Tensor:
+        """ln q(u_i) [..., parameter] of every score by itself."""
+        each = torch.stack([m.marginal_log_prob(value) for m in self.members])
+        return each.logsumexp(0) - math.log(len(self.members))
+
+
+def together(members: Sequence[Scores]) -> MemberMixture:
+    """The mean of members, with marginals where all have them."""
+    marginal = all(isinstance(member, MarginalScores) for member in members)
+    return (MarginalMembers if marginal else MemberMixture)(members)

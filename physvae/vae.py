@@ -25,7 +25,7 @@ from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
 from physvae.scaling import Features
-from physvae.scores import MemberMixture, Scores
+from physvae.scores import SampledScores, together
 from physvae.summaries import Marginals, Summaries, Summary
 from rtm import Parameter, ParameterSpace
 
@@ -46,7 +46,7 @@ class Reconstruction(NamedTuple):
 class Encoded(NamedTuple):
     """What the encoder says: of the scores of θ, and of the residual latents."""
 
-    scores: Scores
+    scores: SampledScores
     residual: GaussianLatent | QuantisedLatent
 
 
@@ -169,7 +169,7 @@ class PhysVAE(nn.Module):
         members = self.encode_members(reflectance, angles, days)
         if len(members) == 1:
             return members[0]
-        scores = MemberMixture([member.scores for member in members])
+        scores = together([member.scores for member in members])
         return Encoded(scores, members[0].residual)
 
     def encode_members(

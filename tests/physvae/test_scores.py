@@ -7,7 +7,16 @@ import zuko
 from scipy import stats
 
 from physvae.distributions import TruncatedNormal, log_quantile
-from physvae.scores import FlowScores, MemberMixture, ScoreMixture, TruncatedMixture
+from physvae.scores import (
+    FlowScores,
+    MarginalScores,
+    MemberMixture,
+    SampledScores,
+    ScoreMixture,
+    Scores,
+    TruncatedMixture,
+    together,
+)
 
 
 def random_like(seed: int):
@@ -89,6 +98,20 @@ def test_marginal_densities_integrate_to_one(name):
     if name == "truncated":  # the second is a density of w = L u, here w₂ = 0.6 u + 0.8 u
         mass = mass[..., :1]
     np.testing.assert_allclose(mass.sum(0) * (edge[1] - edge[0]), 1.0, atol=0.01)
+
+
+def test_a_base_is_no_distribution_by_itself():
+    for base in (Scores, SampledScores, MarginalScores):
+        with pytest.raises(TypeError, match="abstract"):
+            base()
+
+
+def test_members_have_marginals_where_all_of_them_do():
+    both, u = together([gaussian(1), gaussian(2)]), torch.zeros(3, 2, dtype=torch.float64)
+    each = torch.stack([gaussian(seed).marginal_log_prob(u) for seed in (1, 2)])
+    assert isinstance(both, MarginalScores)
+    np.testing.assert_allclose(both.marginal_log_prob(u), each.exp().mean(0).log())
+    assert not isinstance(together([gaussian(1), flow(3)]), MarginalScores)
 
 
 def test_a_truncated_posterior_of_the_prior_itself_is_the_prior():
