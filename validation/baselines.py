@@ -16,7 +16,7 @@ nadir; a row that lacks a band or the sun zenith has no estimate.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -107,7 +107,7 @@ class Net:
         return Prediction(self(frame))
 
 
-def load_baseline(text: str, trait: str) -> Baseline:
+def load_baseline(text: str, trait: str, model: Any = "sentinel-2") -> Baseline:
     """A baseline by its name on the command line.
 
     Parameters
@@ -117,6 +117,9 @@ def load_baseline(text: str, trait: str) -> Baseline:
         of a network in JSON.
     trait : str
         What is to be estimated.
+    model
+        A model's name, folder or the loaded model: its prior, physics and noise make the look-up
+        table.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def load_baseline(text: str, trait: str) -> Baseline:
     if text == "lut":
         from validation.look_up import LookUp
 
-        return LookUp.simulated(trait)
+        return LookUp.of(model, trait)
     return load_net(text)
 
 

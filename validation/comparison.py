@@ -237,12 +237,27 @@ def calibration(pairs: Pairs) -> dict | None:
     sd = rows["estimate_sd"].to_numpy(float)
     return {
         "levels": _at_levels(pairs),
+        "stated_95": _stated(pairs),
         "reliability": curve,
         "pit": probability.histogram(pits) if len(pits) else None,
         **probability.uniformity(pits),
         "crps": float(rows["crps"].mean()) if "crps" in rows else None,
         "error_by_sd": probability.by_spread(rows["error"].to_numpy(float), sd),
     }
+
+
+def _stated(pairs: Pairs) -> dict | None:
+    """The stated 95 % interval, None where it is that of the quantiles or there is none."""
+    low, high = (pairs.rows[f"estimate_{end}"].to_numpy(float) for end in ("p025", "p975"))
+    if not (np.isfinite(low) & np.isfinite(high)).any():
+        return None
+    places = [np.flatnonzero(np.isclose(pairs.levels, p, atol=1e-9)) for p in (0.025, 0.975)]
+    if all(
+        len(place) and np.allclose(pairs.quantiles[:, place[0]], end, atol=1e-4, equal_nan=True)
+        for place, end in zip(places, (low, high), strict=True)
+    ):
+        return None
+    return _one_level(pairs.rows["measured"].to_numpy(float), low, high, 0.95, pairs.rows["site"])
 
 
 def _at_levels(pairs: Pairs) -> dict[str, dict]:

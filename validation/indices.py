@@ -8,7 +8,9 @@ used: on a place it has not seen. It has seen the other sites' measurements, whi
 trained on simulations has not. Its 95 % interval is that of the residuals it was fitted with.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,41 +19,40 @@ from inversion.naming import band_id
 from physvae.errors import InputError, UsageError
 from validation.baselines import Prediction
 
-INDICES = {
-    "ndvi": ("B4", "B8A"),
-    "evi2": ("B4", "B8A"),
-    "ndre": ("B5", "B8A"),
-    "cire": ("B5", "B7"),
-    "ireci": ("B4", "B5", "B6", "B7"),
-    "nirv": ("B4", "B8A"),
-}
-"""Bands that an index needs, by its name."""
-
 PARTS = 5
 
 
-def index(name: str, r: dict[str, np.ndarray]) -> np.ndarray:
-    """A vegetation index [n] of reflectances [n] by band.
+class Index(NamedTuple):
+    """A vegetation index: the bands it needs and its formula in their order."""
 
-    NDVI (Rouse et al. 1974), EVI2 (Jiang et al. 2008, doi:10.1016/j.rse.2008.06.006), NDRE (Barnes
-    et al. 2000), red-edge chlorophyll index (Gitelson et al. 2003, doi:10.1078/0176-1617-00887),
-    IRECI (Frampton et al. 2013, doi:10.1016/j.isprsjprs.2013.04.007), NIRv (Badgley et al. 2017,
-    doi:10.1126/sciadv.1602244); near infrared is B8A, which every product has.
+    bands: tuple[str, ...]
+    formula: Callable[..., np.ndarray]
+
+
+INDICES = {
+    "ndvi": Index(("B4", "B8A"), lambda red, nir: (nir - red) / (nir + red)),
+    "evi2": Index(("B4", "B8A"), lambda red, nir: 2.5 * (nir - red) / (nir + 2.4 * red + 1)),
+    "ndre": Index(("B5", "B8A"), lambda edge, nir: (nir - edge) / (nir + edge)),
+    "cire": Index(("B5", "B7"), lambda first, third: third / first - 1),
+    "ireci": Index(
+        ("B4", "B5", "B6", "B7"), lambda red, first, second, third: (third - red) * second / first
+    ),
+    "nirv": Index(("B4", "B8A"), lambda red, nir: (nir - red) / (nir + red) * nir),
+}
+"""NDVI (Rouse et al. 1974), EVI2 (Jiang et al. 2008, doi:10.1016/j.rse.2008.06.006), NDRE (Barnes
+et al. 2000), red-edge chlorophyll index (Gitelson et al. 2003, doi:10.1078/0176-1617-00887), IRECI
+(Frampton et al. 2013, doi:10.1016/j.isprsjprs.2013.04.007), NIRv (Badgley et al. 2017,
+doi:10.1126/sciadv.1602244); near infrared is B8A, which every product has."""
+
+
+def index(name: str, r: dict[str, np.ndarray]) -> np.ndarray:
+    """A vegetation index [n] of reflectances [n] by band, NaN where it is not defined.
 
     >>> round(float(index("ndvi", {"B4": np.array(0.05), "B8A": np.array(0.45)})), 3)
     0.8
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        if name == "evi2":
-            value = 2.5 * (r["B8A"] - r["B4"]) / (r["B8A"] + 2.4 * r["B4"] + 1)
-        elif name == "cire":
-            value = r["B7"] / r["B5"] - 1
-        elif name == "ireci":
-            value = (r["B7"] - r["B4"]) * r["B6"] / r["B5"]
-        else:
-            red = r["B5"] if name == "ndre" else r["B4"]
-            value = (r["B8A"] - red) / (r["B8A"] + red)
-            value = value * r["B8A"] if name == "nirv" else value
+        value = INDICES[name].formula(*(r[band] for band in INDICES[name].bands))
     return np.where(np.isfinite(value), value, np.nan)
 
 
@@ -104,10 +105,11 @@ class IndexRegression:
 
     def _bands(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         known = {band_id(str(c)): c for c in frame.columns}
-        missing = [band for band in INDICES[self.index_name] if band not in known]
+        needed = INDICES[self.index_name].bands
+        missing = [band for band in needed if band not in known]
         if missing:
             raise InputError(f"field table: {self.name} needs the bands {', '.join(missing)}")
-        return {b: frame[known[b]].to_numpy(float) for b in INDICES[self.index_name]}
+        return {band: frame[known[band]].to_numpy(float) for band in needed}
 
 
 def parts(site: np.ndarray) -> np.ndarray:

@@ -143,6 +143,12 @@ def sentences(metrics: dict) -> list[str]:
     if len(kinds) > 1:
         listed = ", ".join(f"{name} ({s['n']})" for name, s in kinds.items())
         said.append(f"The measurements are not of one kind: {listed}. Pooled scores mix them.")
+    if (metrics["calibration"] or {}).get("stated_95"):
+        said.append(
+            "The stated 95 % interval is not that between the 2.5 % and 97.5 % quantiles (see "
+            "'How it was done'). Coverage by site is of the stated one; reliability, PIT and CRPS "
+            "are of the quantiles."
+        )
     for name, found in metrics["differences"].items():
         said.append(_difference(metrics["name"], name, found))
     return said
@@ -251,12 +257,16 @@ def _group_table(by: str, groups: dict) -> dict:
 def levels_table(metrics: dict) -> dict:
     """Coverage at the usual levels."""
     rows = []
-    for level, entry in metrics["calibration"]["levels"].items():
+    found = metrics["calibration"]
+    levels = [(f"{float(level):.0%}", entry) for level, entry in found["levels"].items()]
+    if found["stated_95"]:
+        levels.append(("95% as stated", found["stated_95"]))
+    for name, entry in levels:
         ends = entry["coverage_clustered_ci95"] or entry["coverage_ci95"]
         cell = {"text": f"{entry['coverage']:.1%}", "key": entry["coverage"]}
         cell["more"] = f"{ends[0]:.0%}–{ends[1]:.0%}"
         numbers = [f"{entry['width']:.2f}", f"{entry['interval_score']:.2f}"]
-        rows.append([f"{float(level):.0%}", cell, *numbers, str(entry["n"])])
+        rows.append([name, cell, *numbers, str(entry["n"])])
     return _table("", ["level", "inside", "mean width", "interval score", "n"], rows)
 
 

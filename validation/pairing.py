@@ -188,15 +188,10 @@ def _quantiles(
     estimates: pd.DataFrame, trait: str, position: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and quantiles that the estimates bring, ascending."""
-    names = {
-        probability.probability_of(str(c).removeprefix(f"{trait}_")): str(c)
-        for c in estimates.columns
-        if str(c).startswith(f"{trait}_p")
-    }
-    levels = sorted(p for p in names if p is not None)
-    columns = [_taken(estimates, names[p], position) for p in levels]
+    names = probability.quantile_columns(estimates.columns, trait)
+    columns = [_taken(estimates, name, position) for name in names.values()]
     table = np.stack(columns, axis=-1) if columns else np.empty((len(position), 0))
-    return np.array(levels), table
+    return np.array(list(names)), table
 
 
 def _joined(pairs: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, dict[int, list[int]]]:

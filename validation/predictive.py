@@ -1,7 +1,11 @@
 """The whole predictive distribution of a trait, row by row: quantiles on a grid of probabilities.
 
 Tables of estimates carry two quantiles; coverage at other levels, PIT and CRPS need more. A model
-that is at hand is asked for them while it estimates, on the very rows that it is given.
+that is at hand is asked for them while it estimates, on the very rows that it is given: for those
+of its marginals where it says these itself, else for those of its posterior.
+
+A model may state another 95 % interval than its quantiles (``calibration.field`` of its
+configuration); both are kept apart, ``p025`` as stated and ``q025`` of the distribution.
 """
 
 from typing import Any
@@ -66,13 +70,30 @@ def trait_quantiles(
     """
     import torch
 
-    from physvae.vae import filled
+    from physvae.vae import NORMAL, filled
 
     with torch.no_grad():
+        if model.summaries is not None:
+            law = model.marginals(reflectance, angles, (trait,))
+            columns = [law.quantile(NORMAL.inv_cdf(p))[..., 0] for p in levels]
+            return _ascending(columns)
         posterior = model.posterior(reflectance, angles)
         draws = model.draw_traits(posterior, filled(angles)[..., 0], (trait, "lai"))
         columns = [model.quantile(posterior, draws, trait, p) for p in levels]
-        return np.sort(torch.stack(columns, -1).double().cpu().numpy(), axis=-1)
+        return _ascending(columns)
+
+
+def _ascending(columns: list[Any]) -> np.ndarray:
+    """Tensors [n] a level as an array [n, level], in ascending order."""
+    return np.sort([c.double().cpu().numpy() for c in columns], axis=0).T
+
+
+def stated(model: Any, trait: str) -> str:
+    """How a model states the 95 % interval of a trait."""
+    factor = (getattr(model, "field", None) or {}).get(trait)
+    if factor is None:
+        return "2.5 % and 97.5 % quantile"
+    return f"mean ± {factor:g} standard deviations, set with field measurements in view"
 
 
 def retrieve_with_quantiles(
@@ -80,13 +101,13 @@ def retrieve_with_quantiles(
 ) -> pd.DataFrame:
     """Estimates of one trait for every row, with the quantiles of `GRID` beside the usual ones.
 
-    Columns ``<trait>_p005`` ... ``<trait>_p995`` join those of `inversion.retrieve_table`.
+    Columns ``<trait>_q005`` ... ``<trait>_q995`` join those of `inversion.retrieve_table`.
     """
     noting = Quantiles(model, trait)
     estimates = retrieve_table(frame, model=noting, variables=(trait,), source=source)
     seen = (estimates["quality"].to_numpy() & np.uint16(_NOT_SEEN)) == 0
     table = np.full((len(frame), len(GRID)), np.nan)
     table[seen] = noting.table
-    names = [f"{trait}_{quantile_name(p)}" for p in GRID]
+    names = [f"{trait}_{quantile_name(p, 'q')}" for p in GRID]
     grid = pd.DataFrame(table, index=estimates.index, columns=names)
-    return pd.concat([estimates, grid.drop(columns=[n for n in names if n in estimates])], axis=1)
+    return pd.concat([estimates, grid], axis=1)

@@ -15,6 +15,7 @@ standard deviation. CRPS and interval score are scoringrules' (Zanetta & Allen 2
 """
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -24,24 +25,27 @@ LEVELS = (0.5, 0.68, 0.9, 0.95)
 GRID = tuple(i / 200 for i in range(1, 200))
 """Probabilities at which a model is asked for its quantiles."""
 
-_NAME = re.compile(r"p(\d{3})")
+_NAME = re.compile(r"[pq](\d{3})")
 BINS = 10
 
 
-def quantile_name(probability: float) -> str:
+def quantile_name(probability: float, letter: str = "p") -> str:
     """Suffix of the column of a quantile: thousandths, three digits.
 
-    >>> quantile_name(0.025), quantile_name(0.5)
-    ('p025', 'p500')
+    The letter is ``q`` where a table has the quantiles of the distribution itself beside the ends
+    ``p025`` and ``p975`` of an interval that was stated otherwise.
+
+    >>> quantile_name(0.025), quantile_name(0.5, "q")
+    ('p025', 'q500')
     """
-    return f"p{round(1000 * probability):03d}"
+    return f"{letter}{round(1000 * probability):03d}"
 
 
 def probability_of(suffix: str) -> float | None:
     """Probability that a suffix such as ``p025`` names, None for any other text.
 
-    >>> probability_of("p975"), probability_of("sd"), probability_of("p000")
-    (0.975, None, None)
+    >>> probability_of("p975"), probability_of("q100"), probability_of("sd")
+    (0.975, 0.1, None)
     """
     match = _NAME.fullmatch(suffix)
     return int(match[1]) / 1000 if match and int(match[1]) else None
@@ -148,6 +152,31 @@ def by_spread(error: np.ndarray, spread: np.ndarray, groups: int = 8) -> list[di
         }
         for rows in parts
     ]
+
+
+def quantile_columns(names: Iterable[object], trait: str) -> dict[float, str]:
+    """Columns with the quantiles of a trait by probability, ascending.
+
+    Those of the distribution itself (``q``) where there are any, else what is stated (``p``).
+
+    >>> quantile_columns(["lai", "lai_p975", "lai_p025"], "lai")
+    {0.025: 'lai_p025', 0.975: 'lai_p975'}
+    """
+    found: dict[str, dict[float, str]] = {"q": {}, "p": {}}
+    for name in map(str, names):
+        suffix = str(name).removeprefix(f"{trait}_")
+        probability = probability_of(suffix) if suffix != name else None
+        if probability is not None:
+            found[suffix[0]][probability] = name
+    return dict(sorted((found["q"] or found["p"]).items()))
+
+
+def chi_square(pits: np.ndarray, bins: int = 20) -> float | None:
+    """Probability of counts at least as uneven if the PIT is uniform (Pearson's test)."""
+    from scipy.stats import chisquare
+
+    counts = histogram(pits, bins)
+    return float(chisquare(counts).pvalue) if sum(counts) >= 5 * bins else None
 
 
 def uniformity(pits: np.ndarray) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ from validation.dates import parse_dates
 from validation.fielddata import measured_column, read_table
 from validation.fitting import calibrate, fingerprint, write_calibration
 from validation.mapmatch import Rules, match_maps
+from validation.probability import quantile_columns
 from validation.reading import Field, Reading, read_field
 from validation.report import Report, evaluate
 
@@ -56,7 +57,7 @@ def run(task: Task) -> Report:
     InputError, UsageError
         A file was refused, or options do not go together.
     """
-    baselines = [load_baseline(text, task.trait) for text in task.baselines]
+    baselines = [load_baseline(text, task.trait, task.model) for text in task.baselines]
     field = _field(task)
     measured_column(field.rows, task.trait)
     found = _estimated(task, field)
@@ -91,12 +92,13 @@ def _estimated(task: Task, field: Field) -> Estimated:
     if task.maps:
         return _from_maps(task, field)
     from inversion.kernel import load_model
-    from validation.predictive import retrieve_with_quantiles
+    from validation.predictive import retrieve_with_quantiles, stated
 
     model = load_model(task.model, "cpu")
     rows = field.rows.drop(columns="geometry", errors="ignore")
     table = retrieve_with_quantiles(rows, model, task.trait, source=task.field.name)
     method = {"model": model.name, "model sha256": model.sha256}
+    method["95 % interval"] = stated(model, task.trait)
     return Estimated(table, f"PhysVAE {Path(task.model).name}", None, method)
 
 
@@ -137,24 +139,24 @@ def adjusted(estimates: pd.DataFrame, calibration: Calibration, trait: str) -> p
         If the calibration does not name the trait, or there is no interval.
     """
     from rtm.parameters import PRODUCTS, TRAITS
-    from validation.probability import probability_of
 
     if trait not in calibration.traits:
         known = ", ".join(calibration.traits)
         raise InputError(f"{calibration.name}: expected factors for {trait}, got {known}")
-    levels = {probability_of(str(c).removeprefix(f"{trait}_")): str(c) for c in estimates}
-    order = sorted(p for p in levels if p is not None)
-    if not order:
+    stated = [c for c in estimates if str(c).startswith(f"{trait}_p")]
+    families = [quantile_columns(names, trait) for names in (stated, estimates.columns)]
+    if not any(families):
         raise InputError(f"estimates: expected quantiles of {trait} to adjust, got none")
     factors, bounds = calibration.traits[trait], {**TRAITS, **PRODUCTS}[trait]
     mean = estimates[trait].to_numpy(float)
-    columns = [levels[p] for p in order]
     ends: dict[str, Any] = {"low": float(bounds.low), "high": float(bounds.high)}
-    table = adjust_quantiles(
-        factors, mean=mean, quantiles=estimates[columns].to_numpy(float),
-        levels=np.array(order), **ends,
-    )  # fmt: skip
-    changed = dict(zip(columns, table.T, strict=True))
+    changed = {}
+    for columns in filter(None, families):
+        table = adjust_quantiles(
+            factors, mean=mean, quantiles=estimates[list(columns.values())].to_numpy(float),
+            levels=np.array(list(columns)), **ends,
+        )  # fmt: skip
+        changed |= dict(zip(columns.values(), table.T, strict=True))
     if f"{trait}_sd" in estimates:
         changed[f"{trait}_sd"] = estimates[f"{trait}_sd"] * factors.sd_factor
     return estimates.assign(**changed)

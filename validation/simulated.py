@@ -14,16 +14,33 @@ from inversion.geometry import COLUMNS
 from validation import probability
 from validation.predictive import trait_quantiles
 
-BLOCK = 500
+BLOCK = 2000
 GROUPS = 40
 """Simulations are numbered into so many groups, the clusters of the bootstrap."""
 
 
 class Ranks(NamedTuple):
-    """Simulation-based calibration of one trait: PIT values [n] and coverage by level."""
+    """Simulation-based calibration of one trait.
+
+    Attributes
+    ----------
+    pits : array [n]
+        Place of the truth in its posterior.
+    coverage : dict
+        Share of truths inside central intervals, by level.
+    p : float or None
+        Of Pearson's test that `pits` are uniform, in twenty bins.
+    crps : float
+        Continuous ranked probability score, in the trait's unit.
+    prior_crps : float
+        The same of the prior itself, for every row: what one scores without having looked.
+    """
 
     pits: np.ndarray
     coverage: dict[float, float]
+    p: float | None
+    crps: float
+    prior_crps: float
 
 
 def table(model, n: int, *, seed: int, trait: str = "lai") -> pd.DataFrame:
@@ -50,7 +67,9 @@ def table(model, n: int, *, seed: int, trait: str = "lai") -> pd.DataFrame:
     return bands.assign(**names, **{trait: truth[trait]})
 
 
-def ranks(model, traits: tuple[str, ...], n: int, *, seed: int) -> dict[str, Ranks]:
+def ranks(
+    model, traits: tuple[str, ...], n: int, *, seed: int, gaps: bool = False
+) -> dict[str, Ranks]:
     """Simulation-based calibration of some traits.
 
     Parameters
@@ -60,24 +79,41 @@ def ranks(model, traits: tuple[str, ...], n: int, *, seed: int) -> dict[str, Ran
     traits : tuple of str
     n, seed : int
         As for `table`.
+    gaps : bool
+        Whether bands and angles are missing at random as in training.
     """
     drawn, truth = _draw(model, n, seed, traits)
-    levels, found = np.array(probability.GRID), {}
+    seen = _with_gaps(model, drawn, seed) if gaps else (drawn.reflectance, drawn.angles)
+    blocks = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+    found = {}
     for trait in traits:
-        parts = [
-            trait_quantiles(
-                model,
-                drawn.reflectance[start : start + BLOCK],
-                drawn.angles[start : start + BLOCK],
-                trait,
-            )
-            for start in range(0, n, BLOCK)
-        ]
+        parts = [trait_quantiles(model, seen[0][b], seen[1][b], trait) for b in blocks]
         quantiles = np.concatenate(parts)
-        curve = probability.reliability(truth[trait], quantiles, levels)
-        shares = {round(entry["nominal"], 6): entry["observed"] for entry in curve}
-        found[trait] = Ranks(probability.pit(truth[trait], quantiles, levels), shares)
+        found[trait] = _ranked(truth[trait], quantiles)
     return found
+
+
+def _ranked(truth: np.ndarray, quantiles: np.ndarray) -> Ranks:
+    """Scores of quantiles [n, level] at the levels of `probability.GRID`."""
+    levels = np.array(probability.GRID)
+    curve = probability.reliability(truth, quantiles, levels)
+    shares = {round(entry["nominal"], 6): entry["observed"] for entry in curve}
+    pits = probability.pit(truth, quantiles, levels)
+    prior = np.broadcast_to(np.quantile(truth, levels), quantiles.shape)
+    scores = [float(probability.crps(truth, q, levels).mean()) for q in (quantiles, prior)]
+    return Ranks(pits, shares, probability.chi_square(pits), *scores)
+
+
+def _with_gaps(model, drawn, seed: int):
+    """Reflectance and angles of simulations with inputs missing as in training."""
+    import torch
+
+    from physvae.config import parse_config
+    from physvae.simulation import hide
+
+    rates = parse_config(model.config["training"], model.name).missing
+    generator = torch.Generator().manual_seed(seed + 1)
+    return hide(drawn.reflectance, drawn.angles, model.bands, rates, generator, model.layout)
 
 
 def _draw(model, n: int, seed: int, traits: tuple[str, ...]):

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from inversion.tables import retrieve_table
 from physvae.errors import InputError, UsageError
 from validation.baselines import load_baseline, load_net
 from validation.indices import INDICES, IndexRegression, index
-from validation.look_up import LookUp
 
 
 def frame(n: int = 90) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -42,10 +42,27 @@ def test_a_site_never_helps_to_estimate_itself(sites):
     assert np.abs(first.mean[~own] - second.mean[~own]).max() > 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ndvi", 0.4 / 0.5),
+        ("evi2", 2.5 * 0.4 / (0.45 + 2.4 * 0.05 + 1)),
+        ("ndre", 0.35 / 0.55),
+        ("cire", 3.0),
+        ("ireci", 0.35 * 0.3 / 0.1),
+        ("nirv", 0.8 * 0.45),
+    ],
+)
+def test_an_index_is_what_a_hand_calculation_gives(name, value):
+    bands = {"B4": 0.05, "B5": 0.1, "B6": 0.3, "B7": 0.4, "B8A": 0.45}
+    assert index(name, {k: np.array(v) for k, v in bands.items()}) == pytest.approx(value)
+    assert set(INDICES) == {"ndvi", "evi2", "ndre", "cire", "ireci", "nirv"}
+
+
 @pytest.mark.parametrize("name", list(INDICES))
 def test_every_index_is_a_number_on_real_rows(data_dir, name):
     table = pd.read_csv(data_dir / "field" / "field_dev.csv")
-    value = index(name, {band: table[band].to_numpy() for band in INDICES[name]})
+    value = index(name, {band: table[band].to_numpy() for band in INDICES[name].bands})
     assert np.isfinite(value).all()
     assert np.corrcoef(value, table["lai"])[0, 1] > 0.3
 
@@ -58,16 +75,18 @@ def test_what_an_index_needs_is_told():
         load_baseline("index:pvi", "lai")
 
 
-def test_the_look_up_table_returns_the_entries_around_a_spectrum():
-    """Entries on a line of one band: the five nearest of 0.30 are 0.28 ... 0.32."""
-    grid = np.linspace(0, 1, 101)
-    table = LookUp("lai", ("B4",), grid[:, None], np.full(101, 30.0), 10 * grid, nearest=5)
-    seen = pd.DataFrame({"B4": [0.30, np.nan], "sun_zenith_deg": 30.0})
-    found = table.predict(seen, pd.DataFrame())
-    assert found.mean[0] == pytest.approx(3.0, abs=1e-9)
-    assert found.lower is not None
-    assert 2.8 <= found.lower[0] < found.mean[0]
-    assert np.isnan(found.mean[1])
+def test_the_look_up_table_is_the_one_that_users_have(data_dir):
+    """Row for row what `physvae retrieve --method lut` says; nothing is learned from the field."""
+    field = pd.read_csv(data_dir / "field" / "field_dev.csv").head(4)
+    field.loc[3, [c for c in field if c.startswith("B")]] = np.nan
+    baseline = load_baseline("lut", "lai")
+    found = baseline.predict(field, pd.DataFrame())
+    theirs = retrieve_table(field, variables=("lai",), method="lut")
+    np.testing.assert_array_equal(found.mean, theirs["lai"])
+    np.testing.assert_array_equal(found.lower, theirs["lai_p025"])
+    np.testing.assert_array_equal(found.upper, theirs["lai_p975"])
+    assert np.isnan(found.mean).tolist() == [False, False, False, True]
+    assert baseline.name == "look-up table"
 
 
 def test_a_network_is_a_baseline_that_learns_nothing(data_dir):
