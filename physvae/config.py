@@ -3,7 +3,6 @@
 The file is TOML. `physvae/presets/sentinel-2.toml` is the shipped model's.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +29,7 @@ from physvae.plans import (
     SoilPlan,
     Weight,
 )
+from physvae.toml_files import read_toml
 
 Range = tuple[float, float]
 CHOICES = ("encoder", "posterior", "soil")  # tables whose `kind` decides which keys they have
@@ -234,13 +234,7 @@ def read_config(path: Path) -> Config:
     InputError
         Not found, not TOML, or a key that is unknown, missing or out of its range.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: expected a TOML file, got {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, got {error}") from None
-    return parse_config(raw, str(path))
+    return parse_config(read_toml(path), str(path))
 
 
 def parse_config(raw: dict, source: str) -> Config:

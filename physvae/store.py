@@ -1,25 +1,15 @@
-"""Models on disk: config.json, weights.safetensors, card.md. Nothing else is ever read.
+"""Models on disk, see `physvae.folders`: what a model needs besides its configuration."""
 
-A folder is refused before use if a file is missing or is not what config.json says: its hash, its
-names, its shapes, or a number that is not finite. Pickled models (.pt, .pkl, .ckpt, .joblib) run
-code when they are opened and are never opened.
-"""
-
-import hashlib
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from physvae.config import Config, parse_config
 from physvae.decoders import DECODERS, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.encoders import build_encoder
-from physvae.errors import ModelError
-from physvae.files import write_atomically
+from physvae.folders import as_declared, names_in, read_folder, write_folder
 from physvae.heads import POSTERIORS
 from physvae.latents import LATENTS
 from physvae.priors import Prior
@@ -32,14 +22,12 @@ from physvae.vae import PhysVAE
 from rtm import ParameterSpace, Sensor, SpectralSoil
 from rtm.products import par_quadrature
 
-FORMAT = 1
 SHIPPED = Path(__file__).parent / "models"
-PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".bin"}
 
 
 def models() -> list[str]:
     """Names of the models that come with the package."""
-    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    return names_in(SHIPPED)
 
 
 def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
@@ -79,17 +67,8 @@ def _summaries(config: Config, space: ParameterSpace, bands: int) -> Summaries |
 
 def save_model(model: PhysVAE, config: Config, folder: Path, figures: dict) -> None:
     """Write config.json and weights.safetensors; `figures` are kept in config.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = save({k: v.contiguous() for k, v in pack(model).items()})
-    record = {
-        "format": FORMAT,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "figures": figures,
-        "training": config.model_dump(mode="json"),
-    }
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "config.json", text.encode())
+    record = {"figures": figures, "training": config.model_dump(mode="json")}
+    write_folder(folder, pack(model), record)
 
 
 def pack(model: PhysVAE) -> dict[str, Tensor]:
@@ -109,16 +88,11 @@ def pack(model: PhysVAE) -> dict[str, Tensor]:
 def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
     """The model of a configuration and its tensors, both checked against each other."""
     fixed = {k: v for k, v in tensors.items() if k.startswith(("sensor.", "soil."))}
-    try:
+    with as_declared(source):
         part = [fixed[f"sensor.{key}"] for key in ("wavelength", "weights", "center", "fwhm")]
         sensor = Sensor(config.sensor, config.bands, *part)
         model = assemble(config, sensor, _soil(config, fixed))
         model.load_state_dict({k: v for k, v in tensors.items() if k not in fixed})
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"{source}: expected the tensors of its config.json, got {reason}"
-        ) from None
     return model
 
 
@@ -148,58 +122,8 @@ def load_model(name: str | Path, device: str = "cpu") -> PhysVAE:
     ModelError
         For a pickled model, or a folder that is not exactly what its config.json says.
     """
-    folder = SHIPPED / str(name) if str(name) in models() else Path(name)
-    if folder.suffix.lower() in PICKLES:
-        raise ModelError(
-            f"{folder}: expected a model folder with config.json and weights.safetensors, got a "
-            f"{folder.suffix} file, which could run code and is never opened"
-        )
-    record = _read_record(folder)
-    raw = _read_bytes(folder / "weights.safetensors")
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != record.get("weights_sha256"):
-        raise ModelError(
-            f"{folder / 'weights.safetensors'}: expected sha256 {record.get('weights_sha256')}, "
-            f"got {digest}"
-        )
-    model = unpack(
-        parse_config(record["training"], str(folder / "config.json")),
-        _tensors(raw, folder),
-        str(folder),
-    )
-    model.config, model.sha256 = record, digest
+    packed = read_folder(name, "model", SHIPPED)
+    config = parse_config(packed.record["training"], packed.source)
+    model = unpack(config, packed.tensors, str(packed.folder))
+    model.config, model.sha256 = packed.record, packed.sha256
     return model.to(device).eval().requires_grad_(False)
-
-
-def _read_record(folder: Path) -> dict:
-    if not folder.is_dir():
-        known = ", ".join(models())
-        raise ModelError(
-            f"{folder}: expected a model folder or one of {known}, got no such folder"
-        )
-    try:
-        record = json.loads(_read_bytes(folder / "config.json"))
-    except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'}: expected JSON, got {error}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or "training" not in record:
-        raise ModelError(f"{folder / 'config.json'}: expected a PhysVAE model of format {FORMAT}")
-    return record
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: expected a file, got {error.strerror}") from None
-
-
-def _tensors(raw: bytes, folder: Path) -> dict[str, Tensor]:
-    path = folder / "weights.safetensors"
-    try:
-        tensors = load(raw)
-    except SafetensorError as error:
-        raise ModelError(f"{path}: expected safetensors, got {error}") from None
-    for key, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ModelError(f"{path}: {key}: expected finite numbers, got NaN or infinity")
-    return tensors

@@ -1,6 +1,5 @@
 """What the training file of an emulator may say; a wrong key is named. The file is TOML."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from physvae.errors import InputError
 from physvae.plans import Depth, Positive, Section, Share, Weight, Width, default_kind
+from physvae.toml_files import read_toml
 
 Range = tuple[float, float]
 Count = Annotated[int, Field(ge=1)]
@@ -142,10 +142,7 @@ class EmulatorConfig(Section):
 
 def is_emulator(path: Path) -> bool:
     """Whether a training file is one of an emulator: it has a table `simulator`."""
-    try:
-        return "simulator" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return "simulator" in read_toml(path)
 
 
 def read_plan(path: Path) -> EmulatorConfig:
@@ -156,13 +153,7 @@ def read_plan(path: Path) -> EmulatorConfig:
     InputError
         Not found, not TOML, or a key that is unknown, missing or out of its range.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: expected a TOML file, got {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, got {error}") from None
-    return parse_plan(raw, str(path))
+    return parse_plan(read_toml(path), str(path))
 
 
 def parse_plan(raw: dict, source: str) -> EmulatorConfig:
