@@ -63,7 +63,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     options: dict[str, Any] = {
         "n_workers": workers, "threads_per_worker": 1, "processes": True,
-        "host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.ERROR,
+        "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR,
     }  # fmt: skip
     os.environ.update(ONE_THREAD)  # what the processes inherit
     try:

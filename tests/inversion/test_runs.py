@@ -247,24 +247,6 @@ def test_a_composite_of_two_dates(shipped, tmp_path, capsys):
     assert command(products.safe(tmp_path / "x"), "-o", goal, "--composite") == 2
 
 
-@pytest.mark.slow
-def test_processes_of_a_cluster_give_the_same_map(data_dir, tmp_path):
-    """N4: the same file to 1e-6 whether threads or processes computed it."""
-    source = data_dir / "rasters" / "Strickhof_S2A_MSIL2A_20220421T101601_R065_T32TMT.tif"
-    options = ["--scale", 1e-4, "--variables", "lai", "--chunk", 32]
-    assert command(source, "-o", tmp_path / "a.tif", *options) == 0
-    assert command(source, "-o", tmp_path / "b.tif", *options, "--workers", 1) == 0
-    with rasterio.open(tmp_path / "a.tif") as one, rasterio.open(tmp_path / "b.tif") as other:
-        np.testing.assert_allclose(other.read(), one.read(), atol=1e-6)
-
-
-def test_a_scheduler_that_is_not_there_is_told(shipped, geotiff, meadow, tmp_path, monkeypatch):
-    monkeypatch.setattr("inversion.cluster.PATIENCE", 1.0)
-    options = ["--scheduler", "tcp://127.0.0.1:9"]
-    assert command(geotiff(meadow()), "-o", tmp_path / "out.tif", *options) == 2
-    assert command(geotiff(meadow()), "-o", tmp_path / "out.tif", *options, "--workers", 1) == 2
-
-
 def test_the_sidecar_says_what_the_map_came_to(shipped, tmp_path):
     safe = products.safe(tmp_path)
     assert command(safe, "-o", tmp_path / "out.tif", "--variables", "lai") == 0
