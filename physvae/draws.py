@@ -37,3 +37,18 @@ def draw_quantile(draws: Tensor, probability: float) -> Tensor:
     ordered = draws.topk(min(below + 2, count), 0, largest=upper).values
     last = ordered[min(below + 1, len(ordered) - 1)]
     return torch.lerp(ordered[below], last, place - below)
+
+
+def weighted_quantile(draws: Tensor, weights: Tensor, probability: float) -> Tensor:
+    """Quantile over the first axis of draws [draw, ..., band] that weigh w [draw, ...], Σ w = 1.
+
+    The draw at which the weights of those below, and half its own, reach the probability.
+
+    >>> draws, even = torch.tensor([[4.0], [1.0], [3.0]]), torch.full((3,), 1 / 3)
+    >>> weighted_quantile(draws, even, 0.5)
+    tensor([3.])
+    """
+    order = draws.argsort(0)
+    each = weights.unsqueeze(-1).expand_as(draws).gather(0, order)
+    below = (each.cumsum(0) - 0.5 * each < probability).sum(0, keepdim=True)
+    return draws.gather(0, order.gather(0, below.clamp_max(len(draws) - 1))).squeeze(0)

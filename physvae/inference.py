@@ -22,13 +22,16 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from physvae.config import Loss
-from physvae.draws import DRAWS, draw_quantile
+from physvae.draws import weighted_quantile
+from physvae.latents import GaussianLatent
 from physvae.objective import decode_draws, log_ratio
 from physvae.posterior import Posterior
+from physvae.priors import standard_normal_log_prob
 from physvae.real_spectra import RealSpectra
 from physvae.scores import MemberMixture
-from physvae.vae import PhysVAE, Reconstruction
+from physvae.vae import Encoded, PhysVAE, Reconstruction
 
+PREDICTED, NOISES = 512, 4  # draws of a predictive, and of the noise of each
 KEPT = 0.99  # share of the prior within the limit of the latent distance
 
 
@@ -83,17 +86,50 @@ def dropout_posterior(
 @torch.no_grad()
 def predictive(
     model: PhysVAE, reflectance: Tensor, angles: Tensor, generator: torch.Generator,
-    draws: int = DRAWS, days: Tensor | None = None,
+    draws: int = PREDICTED, days: Tensor | None = None,
 ) -> Predictive:  # fmt: skip
-    """Posterior predictive of every band, hidden ones too: variables, residual and noise."""
+    """Posterior predictive of every band, hidden ones too: variables, residual and noise.
+
+    Draws of the amortised posterior q are weighed by how likely the bands seen are,
+
+        w_i ∝ min(p(x | u_i, z_i) p(u_i, z_i) / q(u_i, z_i), their mean · √draws)
+
+    (truncated importance sampling: Ionides 2008, 10.1198/106186008X320456): q is broader than it
+    should be across the spectrum, where bands constrain each other.
+
+    Parameters
+    ----------
+    reflectance : Tensor [..., band]
+        NaN in the bands that shall be filled.
+    angles : Tensor [..., 3]
+        Degree.
+    generator : torch.Generator
+        For residual latents and noise.
+    draws : int
+        Of the posterior; each is seen with `NOISES` draws of noise.
+    days : Tensor [..., date], optional
+        As for `encode`.
+    """
     x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
     encoded = model.encode(x, a, days)
-    theta = model.prior(encoded.scores.fixed(draws))
-    latent = encoded.residual.rsample(draws, generator)
-    total = model.decode(theta, a, latent).total
-    seen = model.likelihood.draw_given(x, total, generator)
-    interval = (draw_quantile(seen, p) for p in (0.025, 0.975))
-    return Predictive(seen.mean(0), seen.std(0), *interval)
+    u, z = encoded.scores.fixed(draws), encoded.residual.rsample(draws, generator)
+    total = model.decode(model.prior(u), a, z).total
+    ratio = model.likelihood.log_prob(x, total) + _log_ratio(encoded, u, z)
+    mean_of_all = ratio.logsumexp(0) - math.log(draws)
+    weight = torch.minimum(ratio, mean_of_all + 0.5 * math.log(draws)).softmax(0)
+    noisy = [model.likelihood.draw_given(x, total, generator) for _ in range(NOISES)]
+    seen, weight = torch.cat(noisy), weight.repeat(NOISES, *(1,) * (weight.dim() - 1)) / NOISES
+    mean = (weight.unsqueeze(-1) * seen).sum(0)
+    sd = (weight.unsqueeze(-1) * (seen - mean).square()).sum(0).sqrt()
+    return Predictive(mean, sd, *(weighted_quantile(seen, weight, p) for p in (0.025, 0.975)))
+
+
+def _log_ratio(encoded: Encoded, u: Tensor, z: Tensor) -> Tensor:
+    """ln p(u) p(z) / (q(u) q(z)) [draw, ...] but for a constant; a code book has one z."""
+    ratio = standard_normal_log_prob(u) - encoded.scores.log_prob(u)
+    if isinstance(encoded.residual, GaussianLatent):
+        ratio = ratio + standard_normal_log_prob(z) - encoded.residual.log_prob(z)
+    return ratio
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from scipy import stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from physvae.distributions import TruncatedNormal
-from physvae.draws import draw_quantile
+from physvae.draws import draw_quantile, weighted_quantile
 from physvae.scores import ScoreMixture
 
 INTERVALS = [
@@ -102,3 +102,18 @@ def test_the_quantile_of_draws_is_that_of_numpy(p):
     draws = torch.randn(128, 7, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     expected = np.quantile(draws.numpy(), p, axis=0, method="weibull")
     np.testing.assert_allclose(draw_quantile(draws, p), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.025, 0.5, 0.9])
+def test_a_weighted_quantile_is_that_of_repeated_draws(p):
+    random = torch.Generator().manual_seed(6)
+    draws = torch.randn(40, 3, 2, generator=random, dtype=torch.float64)
+    times = torch.randint(0, 9, (40, 3), generator=random)
+    weights = times / times.sum(0)
+    found = weighted_quantile(draws, weights.double(), p)
+    for i in range(3):
+        repeated = draws[:, i].repeat_interleave(times[:, i], 0).numpy()
+        low, high = (
+            np.quantile(repeated, q, axis=0) for q in (max(0, p - 0.06), min(1, p + 0.06))
+        )
+        assert ((low <= found[i].numpy()) & (found[i].numpy() <= high)).all()
