@@ -50,10 +50,11 @@ def read_campaign(path: str | Path, name: str, *, said: Reading | None = None) -
 
 
 def frm4veg(path: Path, said: Reading) -> Field:
-    """FRM4VEG (Barrax, Wytham Woods, Las Majadas): sheet GroundData, one ESU a row.
+    """FRM4VEG (Barrax, Wytham Woods, Las Majadas): sheet GroundData, an ESU and method a row.
 
-    Columns LAI, LAIeff, CCC (g m-2), FCOVER, FAPAR, each followed by its Uncertainty; Easting and
-    Northing Coord. in degrees, or in metres with a reference system given.
+    Columns LAI, LAIeff, CCC (g m-2), FCOVER, FAPAR, each followed by its Uncertainty; Method (DHP
+    and others, kept apart); Easting and Northing Coord. in degrees, or in metres with a reference
+    system given; a date whose heading says dd/mm/yyyy is read so.
     """
     frame = _excel(path, said.sheet or "GroundData", skip=1)
     found = pd.DataFrame(index=frame.index)
@@ -72,6 +73,9 @@ def frm4veg(path: Path, said: Reading) -> Field:
     elif "lai_eff" in found:
         names = {"lai_eff": "lai", "lai_eff_std": "lai_std"}
         found = found.rename(columns=names).assign(lai_definition="LAIeff")
+    day_first = any(re.fullmatch(r"date.*dd/mm/yyyy.*", str(c).lower()) for c in frame.columns)
+    if day_first and said.date_format is None:
+        said = replace(said, date_format="%d/%m/%Y")
     metres = "lon" in found and pd.to_numeric(found["lon"], errors="coerce").abs().max() > 360
     if metres:
         found = found.rename(columns={"lon": "x", "lat": "y"})
@@ -80,9 +84,9 @@ def frm4veg(path: Path, said: Reading) -> Field:
 
 _FRM4VEG = {
     "plot": r"(plot|esu)\b.*", "field_date": r"date.*", "lon": r"(easting|lon).*",
-    "lat": r"(northing|lat).*", "lai": r"lai( \(.*\))?", "lai_eff": r"lai ?_?eff.*",
+    "lat": r"(northing|lat).*", "lai": r"lai( \(.*\))?", "lai_eff": r"lai ?_?eff( \(.*\))?",
     "ccc": r"ccc \(.*", "fcover": r"f(cover|vc).*", "fapar": r"f(apar|ipar).*",
-    "crop": r"(land ?cover|crop|species).*",
+    "crop": r"(land ?cover|crop|species).*", "lai_method": r"method.*",
 }  # fmt: skip
 _VALUES = {"lai", "lai_eff", "ccc", "fcover", "fapar"}
 
@@ -90,7 +94,8 @@ _VALUES = {"lai", "lai_eff", "ccc", "fcover", "fapar"}
 def belsar(path: Path, said: Reading) -> Field:
     """BelSAR 2018 agriculture database: sheets BelSAR_wheat (PAI) and BelSAR_maize (GAI).
 
-    One row a sample, several a field and day; BelSAR.kml beside the file has the fields' outlines.
+    One row a sample, several a field and day. BelSAR.kml, or the folders BELSAR_wheat_fields and
+    BELSAR_maize_fields with a shapefile each, have the fields' outlines beside the file.
     """
     parts = []
     for crop, kind in (("wheat", "PAI"), ("maize", "GAI")):
@@ -102,21 +107,22 @@ def belsar(path: Path, said: Reading) -> Field:
         values = {"lai": frame[kind], "crop": crop, "lai_definition": kind}
         parts.append(pd.DataFrame(columns | values))
     table = pd.concat(parts, ignore_index=True).assign(site="BelSAR")
-    outlines = path.with_name("BelSAR.kml")
-    return tidy(table, said, source=path.name, geometry=_outlines(outlines, table["plot"]))
+    return tidy(table, said, source=path.name, geometry=_outlines(path.parent, table["plot"]))
 
 
-def _outlines(path: Path, plots: pd.Series):
-    """Outline of every row's field, None where the file is absent."""
-    if not path.exists():
-        return None
+def _outlines(folder: Path, plots: pd.Series):
+    """Outline of every row's field (WGS 84), None where there is no file of outlines."""
     import geopandas
 
-    layers = [str(name) for name in geopandas.list_layers(path)["name"]]
-    shapes = pd.concat([geopandas.read_file(path, layer=layer) for layer in layers])
-    named = dict(zip(shapes["Name"].astype(str).str.strip(), shapes.geometry, strict=True))
+    files = [*folder.glob("BelSAR.kml"), *folder.glob("BELSAR_*_fields/*.shp")]
+    named: dict[str, Any] = {}
+    for path in files:
+        for layer in geopandas.list_layers(path)["name"]:
+            shapes = geopandas.read_file(path, layer=str(layer)).to_crs(WGS84)
+            names = shapes["Name"] if "Name" in shapes else shapes["id"]
+            named |= dict(zip(names.astype(str).str.strip(), shapes.geometry, strict=True))
     found: Any = [named.get(plot) for plot in plots]
-    return geopandas.GeoSeries(found, crs=shapes.crs).to_crs(WGS84)
+    return geopandas.GeoSeries(found, crs=WGS84) if files else None
 
 
 def gbov(path: Path, said: Reading) -> Field:
@@ -131,6 +137,14 @@ def gbov(path: Path, said: Reading) -> Field:
         raise InputError(f"{path}: expected a GBOV RM07 table with {', '.join(missing)}")
     value, spread, method = _gbov_lai(frame, path)
     notes: dict[int, list[str]] = {}
+    whole = np.isfinite(_number(frame, f"LAI_total_{method}")).any()
+    for name in () if whole else (f"LAI_{method}_up", f"LAI_{method}_down"):
+        for row in np.flatnonzero(np.isnan(_number(frame, name)) & np.isfinite(value)):
+            text = _text(frame, name)[row]
+            if text:
+                value[row] = np.nan
+            said_of = f"expected a number, got {text!r}" if text else "not measured, counted as 0"
+            notes.setdefault(int(row) + 1, []).append(f"{name}: {said_of}")
     for flag in ("up_flag", "down_flag"):
         bits = _number(frame, flag)
         for row in np.flatnonzero(bits >= HIGH_IMPACT):
@@ -178,7 +192,8 @@ def neon(path: Path, said: Reading) -> Field:
     """NEON foliar traits DP1.10026.001, table cfc_LMA: dry matter and water of leaf samples.
 
     leafMassPerArea [g m-2] becomes cm [g cm-2]; (freshMass − dryMass) [g] over leafArea [mm2]
-    becomes cw [cm]. The samples are leaves of single crowns, not the mean of a pixel.
+    becomes cw [cm]. The samples are leaves of single crowns, not the mean of a pixel. Their places
+    come from cfc_fieldData.csv, if it stands beside the file, by sampleID.
     """
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     missing = [c for c in ("siteID", "collectDate", "leafMassPerArea") if c not in frame]
@@ -198,9 +213,14 @@ def neon(path: Path, said: Reading) -> Field:
             "cw": water,
         }
     )
+    places = path.with_name("cfc_fieldData.csv")
+    if "decimalLatitude" not in frame and "sampleID" in frame and places.is_file():
+        beside = pd.read_csv(places, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        known = beside.drop_duplicates("sampleID").set_index("sampleID")
+        frame = frame.join(known[["decimalLatitude", "decimalLongitude"]], on="sampleID")
     for ours, theirs in (("lat", "decimalLatitude"), ("lon", "decimalLongitude")):
         if theirs in frame:
-            table[ours] = frame[theirs]
+            table[ours] = frame[theirs].fillna("")
     return tidy(table, said, source=path.name)
 
 
@@ -210,6 +230,12 @@ def _number(frame: pd.DataFrame, column: str) -> np.ndarray:
         return np.full(len(frame), np.nan)
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
     return np.where(values == -999, np.nan, values)
+
+
+def _text(frame: pd.DataFrame, column: str) -> list[str]:
+    """Cells of a column as texts, empty where nothing was measured."""
+    cells = [str(c).strip()[:20] for c in frame.get(column, pd.Series("", frame.index))]
+    return ["" if c in ("-999", "-999.0", "NA", "NaN", "nan") else c for c in cells]
 
 
 def _excel(path: Path, sheet: str, *, skip: int) -> pd.DataFrame:

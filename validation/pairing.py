@@ -195,18 +195,20 @@ def _quantiles(
 
 
 def _joined(pairs: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, dict[int, list[int]]]:
-    """Several measurements of one plot and day against one estimate become their mean.
+    """Several measurements of one plot, day and method against one estimate become their mean.
 
     The uncertainty of the mean is that of a single one, taken as shared by all, and the standard
     error of their scatter in quadrature.
     """
     keys = ["site", "plot", "field_date"]
+    kinds = [c for c in ("definition", "lai_method") if c in pairs]
     every = np.arange(len(pairs))
     named = all(k in pairs for k in keys) and (pairs["field_date"].astype(str) != "").all()
-    again = pairs.duplicated([*keys, "estimate"], keep=False) if named else pd.Series(False, every)
+    same = [*keys, *kinds, "estimate"]
+    again = pairs.duplicated(same, keep=False) if named else pd.Series(False, every)
     if not again.any():
         return pairs, every, {}
-    group = pairs.groupby([*keys, "estimate"], sort=False, dropna=False).ngroup().to_numpy()
+    group = pairs.groupby(same, sort=False, dropna=False).ngroup().to_numpy()
     first = np.array([int(np.flatnonzero(group == g)[0]) for g in dict.fromkeys(group)])
     rows, joined = pairs.iloc[first].reset_index(drop=True), {}
     for place, at in enumerate(first):

@@ -77,7 +77,7 @@ def spread(axes: Axes, metrics: dict) -> None:
 
 def ranks(counts: dict[str, np.ndarray], title: str) -> Figure:
     """Rank histograms of simulations, a panel a trait."""
-    across = min(len(counts), 4)
+    across = min(len(counts), 5)
     down = -(-len(counts) // across)
     figure = figure_of(0.6 + 2.4 * across, 0.7 + 1.9 * down)
     axes_all = figure.subplots(down, across, squeeze=False)
