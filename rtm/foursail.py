@@ -13,7 +13,7 @@
     L, y        leaf area index, and that above a level
 
 The fluxes obey E⁻′ = -aE⁻ + σE⁺ + s·e^{-ks·y} and E⁺′ = aE⁺ - σE⁻ - s′·e^{-ks·y}; the sum and the
-difference of both decouple. With T = tanh(mL)/m, D = 1 + aT and, over cosh mL,
+difference of both decouple. With T = tanh(mL)/m, D = 1 + aT, e = e^{-mL} and, over cosh mL,
 
     c↓, s↓ = ∫ cosh(my)·e^{-ky} dy, ∫ sinh(my)/m·e^{-ky} dy      c↑, s↑ the same with L - y for y
 
@@ -40,7 +40,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rtm.numerics import choose, expm1c, fall, floor, safe_acos, safe_sqrt
+from rtm.numerics import choose, expm1c, fall, floor, loss, safe_acos, safe_sqrt
 from rtm.prospect import Leaf
 
 _RADIAN = math.pi / 180.0
@@ -194,67 +194,80 @@ def scatter(*, leaf: Leaf, lai: Tensor, geometry: Extinction) -> Layer:
     ks, ko, bf = geometry.ks, geometry.ko, geometry.bf
     h, p = 0.5 * (rho + tau), 0.5 * bf * (rho - tau)
     beta, sigma, a = 1.0 + 2.0 * p, h + p, 1.0 - h + p
-    m = (alpha * beta).sqrt()
+    m2 = alpha * beta
+    m = m2.sqrt()
 
-    depth = m * lai
-    e, tanh = fall(depth), depth.tanh()
-    t = tanh / m
+    gone = loss(m * lai)
+    e = 1.0 - gone
+    half, over_m = 1.0 / (1.0 + e * e), 1.0 / m
+    t, sech, share = gone * (1.0 + e) * half * over_m, 2.0 * e * half, half * over_m
     over = 1.0 / (1.0 + a * t)
-    scattering = _Scattering(h, p, beta, alpha, sigma, a, m, e, t, 2.0 * e / (1.0 + e * e), over)
+    w = _Scattering(h, p, h * beta, p * alpha, alpha, sigma, a, m, m2, e, t, sech, share, over)
     limit = 0.5 * torch.minimum(ks, ko)
     tss, too = fall(ks * lai), fall(ko * lai)
-    sun = _beam(scattering, ks, tss, lai, limit)
-    view = _beam(scattering, ko, too, lai, limit)
-    rsod = _beam_to_beam(scattering, sun, view, lai, limit)
-    tdd, rdd = scattering.sech * over, sigma * t * over
+    sun, view = _beam(w, ks, tss, lai, limit), _beam(w, ko, too, lai, limit)
+    rsod = _beam_to_beam(w, sun, view, lai, limit)
+    tdd, rdd = sech * over, sigma * t * over
     return Layer(tss, too, tdd, rdd, rdd, sun.t, sun.r, view.t, view.r, rsod)
 
 
 class _Scattering(NamedTuple):
-    """The leaves of a layer, in the letters above; t is T, over 1/D."""
+    """The leaves of a layer, in the letters above.
+
+    hb is hβ, pa pα, m2 m², t T, share 1/(m·(1 + e²)) and over 1/D.
+    """
 
     h: Tensor
     p: Tensor
-    beta: Tensor
+    hb: Tensor
+    pa: Tensor
     alpha: Tensor
     sigma: Tensor
     a: Tensor
     m: Tensor
+    m2: Tensor
     e: Tensor
     t: Tensor
     sech: Tensor
+    share: Tensor
     over: Tensor
 
 
 class _Beam(NamedTuple):
-    """A beam of extinction k, let through as diffuse light (t) and sent back as such (r)."""
+    """A beam of extinction k, let through as diffuse light (t) and sent back as such (r).
+
+    s, s_back are s, s′ or v, v′; k_m is 1/(k + m), apart 1/(k² - m²) where that is not small.
+    """
 
     k: Tensor
     through: Tensor
+    s: Tensor
+    s_back: Tensor
     j1: Tensor
     j2: Tensor
+    k_m: Tensor
+    apart: Tensor
     t: Tensor
     r: Tensor
 
 
 def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, limit: Tensor) -> _Beam:
     """τsd and ρsd of the beam k, of which `through` = e^{-kL} is not intercepted."""
+    k_m, over_k = 1.0 / (k + w.m), 1.0 / k
     j1 = lai * torch.maximum(through, w.e) * expm1c((k - w.m).abs() * lai)
-    j2 = (1.0 - w.e * through) / (k + w.m)
-    share = 1.0 / (w.m * (1.0 + w.e * w.e))
-    k2, m2 = k * k, w.alpha * w.beta
-    apart = 1.0 / torch.maximum(k2 - m2, 0.5 * k2)
-    kt = k * w.t
+    j2 = (1.0 - w.e * through) * k_m
+    k2, kt, kh, khb = k * k, k * w.t, k * w.h, k * w.hb
+    apart = 1.0 / torch.maximum(k2 - w.m2, 0.5 * k2)
     weak_down, weak_up = w.sech - through * (1.0 + kt), through * w.sech - 1.0 + kt
-    s_down = choose(w.m, limit, weak_down * apart, (j1 - w.e * j2) * share)
-    s_up = choose(w.m, limit, weak_up * apart, (j2 - w.e * j1) * share)
-    c_down = (w.sech - through + m2 * s_down) / k
-    c_up = (1.0 - through * w.sech - m2 * s_up) / k
-    kh, khb, pa = k * w.h, k * w.h * w.beta, w.p * w.alpha
+    s_down = choose(w.m, limit, weak_down * apart, (j1 - w.e * j2) * w.share)
+    s_up = choose(w.m, limit, weak_up * apart, (j2 - w.e * j1) * w.share)
+    c_down = (w.sech - through + w.m2 * s_down) * over_k
+    c_up = (1.0 - through * w.sech - w.m2 * s_up) * over_k
+    s, s_back = kh - w.p, kh + w.p
     return _Beam(
-        k, through, j1, j2,
-        ((kh - w.p) * c_down + (khb - pa) * s_down) * w.over,
-        ((kh + w.p) * c_up + (khb + pa) * s_up) * w.over,
+        k, through, s, s_back, j1, j2, k_m, apart,
+        (s * c_down + (khb - w.pa) * s_down) * w.over,
+        (s_back * c_up + (khb + w.pa) * s_up) * w.over,
     )  # fmt: skip
 
 
@@ -263,20 +276,19 @@ def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, limit: T
     ks, ko, tss, too = sun.k, view.k, sun.through, view.through
     z = lai * expm1c((ks + ko) * lai)
 
-    r = w.sigma / (w.a + w.m)
-    one_r2 = (w.alpha + w.m) / (w.a + w.m) * (1.0 + r)
-    s, s_back, v, v_back = ks * w.h - w.p, ks * w.h + w.p, ko * w.h - w.p, ko * w.h + w.p
-    s1, s2, v1, v2 = s + s_back * r, s * r + s_back, v + v_back * r, v * r + v_back
-    t1 = v2 * s1 * (z - sun.j1 * too) / (ko + w.m)
-    t2 = v1 * s2 * (z - view.j1 * tss) / (ks + w.m)
+    a_m = 1.0 / (w.a + w.m)
+    r = w.sigma * a_m
+    one_r2 = (w.alpha + w.m) * a_m * (1.0 + r)
+    s1, s2 = sun.s + sun.s_back * r, sun.s * r + sun.s_back
+    v1, v2 = view.s + view.s_back * r, view.s * r + view.s_back
+    t1 = v2 * s1 * (z - sun.j1 * too) * view.k_m
+    t2 = v1 * s2 * (z - view.j1 * tss) * sun.k_m
     t3 = (view.r * s2 * sun.j2 + view.t * s1 * sun.j1) * r
     strong = (t1 + t2 - t3) / one_r2
 
-    ko2 = ko * ko
     up = sun.r - too * sun.t - 2.0 * w.p * z
-    down = 2.0 * ks * w.h * z - sun.r - too * sun.t
-    both = (ko2 * w.h - w.p * w.alpha) * up - ko * (w.h * w.beta - w.p) * down
-    weak = both / torch.maximum(ko2 - w.alpha * w.beta, 0.5 * ko2)
+    down = 2.0 * ks * z * w.h - sun.r - too * sun.t
+    weak = ((ko * ko * w.h - w.pa) * up - ko * (w.hb - w.p) * down) * view.apart
     return choose(w.m, limit, weak, strong)
 
 

@@ -86,6 +86,11 @@ def fall(x: Tensor) -> Tensor:
     return (-x.clamp(max=40.0)).exp()
 
 
+def loss(x: Tensor) -> Tensor:
+    """1 - e^{-x} for x ≥ 0, exact where x is small; 1 beyond 40."""
+    return -torch.expm1(-x.clamp(max=40.0))
+
+
 class _OneMinus2E3(torch.autograd.Function):
     """1 - 2E₃, with the slope 2E₂."""
 
@@ -146,9 +151,8 @@ class _Moment(torch.autograd.Function):
     @staticmethod
     def forward(z: Tensor, n: int) -> Tensor:
         if n == 0:
-            half = (0.5 * z).clamp(min=_TINY)
-            t = half.tanh()
-            return t / (half * (1.0 + t))
+            z = z.clamp(min=_TINY)
+            return loss(z) / z
         inner, outer = _pieces(z)
         below = _horner(_moments(n, _TERMS[z.dtype] + 2), inner)
         return torch.lerp(below, _moment_above(outer, n), torch.sign(outer - 1.0))

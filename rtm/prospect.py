@@ -6,16 +6,18 @@
     r₂₁    = 1 - t₉₀/n², reflectivity from inside
     r, t   one plate in diffuse light; R_α, T_α the first plate, lit within α
     d²     = (1+r+t)(1+r-t)(1-r+t)(1-r-t)
-    R, T   of the N - 1 plates below the first (Stokes 1862), with x = (N-1)·asinh(d/2t):
-           R = 2r·tanh x / (d + (1+r²-t²)·tanh x),  T = d·sech x / (d + (1+r²-t²)·tanh x)
+    b      = (1 - r² + t² + d)/2t
+    R, T   of the N - 1 plates below the first (Stokes 1862), with e = b^-(N-1):
+           R = 2r·(1 - e²)/Δ,  T = 2d·e/Δ,  Δ = d·(1 + e²) + (1 + r² - t²)·(1 - e²)
 
 Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017,
 10.1016/j.rse.2017.03.004.
 
-Departures: Stokes' powers of b = (1-r²+t²+d)/2t = e^{x/(N-1)} are written as hyperbolic functions,
-in which nothing cancels where absorption is weak; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ)
-and that of the leaf are written out and not left to a difference; 1 - τ is kept above a floor, so
-that the leaf without absorber is the limit and has a gradient.
+Departures: nothing cancels where absorption is weak, as b - 1 = (d + (1-r-t)(1+r-t))/2t and 1 - e
+are computed and not b and e; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ) and that of the leaf,
+A = (d·(1 - e)² + (1-r-t)(1-r+t)(1 - e²))/Δ below the first plate, are written out and not left to
+a difference; 1 - τ is kept above a floor, so that the leaf without absorber is the limit and has a
+gradient.
 """
 
 from typing import NamedTuple
@@ -24,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtm.numerics import fall, floor, least, one_minus_2e3
+from rtm.numerics import floor, least, loss, one_minus_2e3
 
 
 class Leaf(NamedTuple):
@@ -96,21 +98,21 @@ def prospect(*, depth: Tensor, n_leaf: Tensor, plate: Tensor) -> Leaf:
     absorbed = floor(one_minus_2e3(depth / n_leaf), least(depth.dtype))
     tau = 1.0 - absorbed
     inner = r21 * tau
-    unit = (1.0 - r21) * tau / (1.0 - inner * inner)
-    inside = absorbed / (1.0 - inner)
+    between = 1.0 / (1.0 - inner * inner)
+    unit = (1.0 - r21) * tau * between
+    inside = absorbed * (1.0 + inner) * between
     t, first_t = t90 * unit, ta * unit
     r, first_r = (1.0 - t90) + inner * t, (1.0 - ta) + inner * first_t
 
-    lost = t90 * inside
-    plus, minus = 1.0 + (r + t), r - t
-    d = (plus * (1.0 - minus * minus) * lost).sqrt()
-    z = d / (2.0 * t).clamp(min=1e-18)
-    x = (n_leaf - 1.0) * torch.log1p(z + z * z / (1.0 + (1.0 + z * z).sqrt()))
-    tanh, e = x.tanh(), fall(x)
-    sech = 2.0 * e / (1.0 + e * e)
-    over = 1.0 / (d + (1.0 + minus * (r + t)) * tanh)
-    rest_r, rest_t = 2.0 * r * tanh * over, d * sech * over
-    rest_a = tanh * (d * tanh / (1.0 + sech) + lost * (1.0 - minus)) * over
+    lost, both, minus = t90 * inside, r + t, r - t
+    d = ((1.0 + both) * (1.0 - minus * minus) * lost).sqrt()
+    b = (d + lost * (1.0 + minus)) / (2.0 * t).clamp(min=1e-18)  # less 1
+    gone = loss((n_leaf - 1.0) * torch.log1p(b))
+    e = 1.0 - gone
+    even, odd = 1.0 + e * e, gone * (1.0 + e)
+    over = 1.0 / (d * even + (1.0 + minus * both) * odd)
+    rest_r, rest_t = 2.0 * r * odd * over, 2.0 * d * e * over
+    rest_a = (d * gone * gone + lost * (1.0 - minus) * odd) * over
 
     bounced = first_t / (1.0 - rest_r * r)
     return Leaf(

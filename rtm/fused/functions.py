@@ -5,8 +5,9 @@ minimax fits made with 40 digits, highest power first. Subnormal numbers are not
 between 1e-37 and 3e38.
 
     e^r   = 1 + r + r²·P(r)       |r| ≤ ln 2 / 2           x = n·ln 2 + r
+    e^x-1 = 2^n·(e^r - 1) + (2^n - 1), in which nothing cancels
+    tanh  = -E/(2 + E), E = e^{-2x} - 1
     ln    = f - f²/2 + f³·P(f)    f + 1 in [√½, √2)        x = 2^e·(1 + f)
-    tanh  = x + x³·P(x²)          |x| ≤ 0.625              else 1 - 2/(e^{2x} + 1)
     sin   = r + r³·P(r²)          |r| ≤ π/2                x = n·π + r
     asin  = s + s³·P(s²)          s ≤ 0.5                  acos x = 2·asin √((1 - x)/2) above
     atan  = t + t³·P(t²)          |t| ≤ tan π/8            atan x = π/4 + atan (x - 1)/(x + 1)
@@ -22,7 +23,6 @@ _LOG = [
     -0.0796990202, 0.126534519, -0.129897143, 0.142102453, -0.166415746, 0.200011909,
     -0.250003038, 0.3333333,
 ]  # fmt: skip
-_TANH = [-0.00609692491, 0.0209973445, -0.0538509503, 0.133327701, -0.333333289]
 _SIN = [-2.40751573e-08, 2.75362134e-06, -0.000198410827, 0.00833333275, -0.166666667]
 _ASIN = [0.0337931559, 0.0170855643, 0.0311145163, 0.0445981735, 0.0750009834, 0.166666663]
 _ATAN = [-0.064561031, 0.107451706, -0.142641109, 0.199995459, -0.333333318]
@@ -32,12 +32,24 @@ _PI = (3.140625, 9.67653589793e-4)
 
 def _exp(w: Writer, x: str) -> str:
     x = w.larger(w.smaller(x, number(88.0)), number(-86.0))
+    power, rest = _parts(w, x)
+    return w.from_bits(w.integer("add", w.bits(w.add(rest, number(1.0))), power))
+
+
+def _expm1(w: Writer, x: str) -> str:
+    x = w.larger(w.smaller(x, number(88.0)), number(-40.0))
+    power, rest = _parts(w, x)
+    scale = w.from_bits(w.integer("add", power, whole(127 << 23)))
+    return w.fma(scale, rest, w.sub(scale, number(1.0)))
+
+
+def _parts(w: Writer, x: str) -> tuple[str, str]:
+    """Of e^x = 2^n·e^r: n in the place of an exponent, and e^r - 1."""
     n = w.intrinsic("roundeven", w.mul(x, number(1.0 / math.log(2.0))))
     r = w.fma(n, number(-_LN2[0]), x)
     r = w.fma(n, number(-_LN2[1]), r)
-    y = w.add(w.fma(w.mul(r, r), w.polynomial(r, _EXP), r), number(1.0))
-    shift = w.integer("shl", w.line(f"fptosi {w.vector} {n} to {w.whole}"), whole(23))
-    return w.from_bits(w.integer("add", w.bits(y), shift))
+    rest = w.fma(w.mul(r, r), w.polynomial(r, _EXP), r)
+    return w.integer("shl", w.line(f"fptosi {w.vector} {n} to {w.whole}"), whole(23)), rest
 
 
 def _log(w: Writer, x: str) -> str:
@@ -58,19 +70,10 @@ def _log1p(w: Writer, x: str) -> str:
 
 
 def _tanh(w: Writer, x: str) -> str:
-    a, z = w.intrinsic("fabs", x), w.mul(x, x)
-    near = w.fma(w.mul(x, z), w.polynomial(z, _TANH), x)
-    e = w.call("exp", w.add(a, a))
-    far = w.sub(number(1.0), w.div(number(2.0), w.add(e, number(1.0))))
-    far = w.intrinsic("copysign", far, x)
-    return w.where(w.compare("olt", a, number(0.625)), near, far)
-
-
-def _expm1(w: Writer, x: str) -> str:
-    t = w.call("tanh", w.mul(w.smaller(x, number(1.0)), number(0.5)))
-    near = w.div(w.add(t, t), w.sub(number(1.0), t))
-    far = w.sub(w.call("exp", x), number(1.0))
-    return w.where(w.compare("olt", x, number(1.0)), near, far)
+    a = w.intrinsic("fabs", x)
+    e = w.call("expm1", w.mul(a, number(-2.0)))
+    found = w.div(e, w.sub(number(-2.0), e))
+    return w.intrinsic("copysign", found, x)
 
 
 def _turned(w: Writer, r: str, odd: str) -> str:

@@ -45,6 +45,9 @@ def _sign(low, x) -> Traced:
 
 
 def _lerp(low, a, b, weight) -> Traced:
+    truth = low.program.truth(weight.node) if isinstance(weight, One) else None
+    if truth is not None:
+        return low.do("where", One(truth), b, a)
     rest = low.do("sub", b, a)
     near_a = low.do("add", a, low.do("mul", weight, rest))
     near_b = low.do("sub", b, low.do("mul", rest, low.do("sub", 1.0, weight)))

@@ -38,6 +38,8 @@ _FOLDED: dict[str, Callable[..., float]] = {
     "sub": operator.sub,
     "mul": operator.mul,
     "div": lambda a, b: a / b if b else math.nan,
+    "max": max,
+    "min": min,
 }
 
 
@@ -116,4 +118,23 @@ class Program:
             return self.do("mul", args[0], self.constant(1.0 / values[1]))
         if op == "where" and args[1] == args[2]:
             return args[1]
+        if op == "div" and self.nodes[args[0]].rows > 1 and self.nodes[args[1]].rows == 1:
+            return self.do("mul", args[0], self.do("div", self.constant(1.0), args[1]))
+        if op in ("max", "min") and values[1] is not None and self._chosen(args[0]):
+            truth, a, b = self.nodes[args[0]].args
+            return self.do("where", truth, self.do(op, a, args[1]), self.do(op, b, args[1]))
+        return None
+
+    def _chosen(self, a: int) -> bool:
+        """Whether a node is a choice between constants."""
+        node = self.nodes[a]
+        return node.op == "where" and all(
+            self.value(x) is not None or self._chosen(x) for x in node.args[1:]
+        )
+
+    def truth(self, a: int) -> int | None:
+        """The condition of a node that is 1 where it is true, else 0."""
+        node = self.nodes[a]
+        if node.op == "where" and [self.value(x) for x in node.args[1:]] == [1.0, 0.0]:
+            return node.args[0]
         return None
