@@ -50,16 +50,45 @@ class Correlation(Section):
     value: Annotated[float, Field(gt=-1.0, lt=1.0)]
 
 
+class Grid(Section):
+    """Gaussian bands at regular centres, of one width [nm], whose ids are B and the centre."""
+
+    first: Annotated[float, Field(ge=400.0)]
+    last: Annotated[float, Field(le=2500.0)]
+    step: Positive
+    fwhm: Positive
+
+    @property
+    def centers(self) -> tuple[float, ...]:
+        """Centres [nm]."""
+        count = int((self.last - self.first) / self.step + 1e-9) + 1
+        return tuple(self.first + i * self.step for i in range(count))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Band ids."""
+        return tuple(f"B{center:g}" for center in self.centers)
+
+
+class Window(Section):
+    """Neighbouring bands that are missing together, as where the air absorbs."""
+
+    first: str
+    last: str
+    rate: Share
+
+
 class Missing(Section):
     """How often an input is hidden in training.
 
-    `band`, or `often` by band id, `view` and `sun` for the angles, `date` for all of a date of a
-    series; in a share `subset` of the observations any subset of all inputs is left, from all to
-    none.
+    `band`, or `often` by band id, `windows` of bands, `view` and `sun` for the angles, `date` for
+    all of a date of a series; in a share `subset` of the observations any subset of all inputs is
+    left, from all to none.
     """
 
     band: Share = 0.03
     often: dict[str, Share] = Field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
     view: Share = 0.15
     sun: Share = 0.03
     date: Share = 0.3
@@ -112,7 +141,8 @@ class Optimiser(Section):
 class Summary(Section):
     """The network that says moments and quantiles of traits at once, see `physvae.summaries`.
 
-    It never sees the bands `hidden`, and learns the physical spectrum of all.
+    It never sees the bands `hidden`, and learns the physical spectrum of all. Its quantiles are
+    corrected on `calibration` further simulations.
     """
 
     hidden: tuple[str, ...] = ()
@@ -121,6 +151,7 @@ class Summary(Section):
     simulations: Annotated[int, Field(ge=100)] = 300_000
     steps: Annotated[int, Field(ge=1)] = 8_000
     batch: Annotated[int, Field(ge=1)] = 2048
+    calibration: Annotated[int, Field(ge=100)] = 200_000
 
 
 class Calibration(Section):
@@ -150,11 +181,12 @@ class Evaluation(Section):
 
 
 class Config(Section):
-    """A whole training file; `notes` go into the card."""
+    """A whole training file; `notes` go into the card; the bands of a `grid` are the sensor's."""
 
     name: str
     sensor: str
     bands: tuple[str, ...]
+    grid: Grid | None = None
     seed: int = 0
     notes: str = ""
     tolerance: Positive = 1e-4
@@ -193,6 +225,23 @@ class Config(Section):
                 raw = rest if section is None else raw | {section: rest}
                 raw = raw | {new: {name: table[key], **raw.get(new, {})}}
         return raw
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bands_of_grid(cls, raw: Any) -> Any:
+        """The ids of a grid, where none are named."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("grid"), dict) or "bands" in raw:
+            return raw
+        return raw | {"bands": Grid.model_validate(raw["grid"]).ids}
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "Config":
+        if self.grid and (strange := set(self.bands) - set(self.grid.ids)):
+            raise ValueError(f"bands: expected bands of the grid, got {sorted(strange)}")
+        ends = {end for window in self.missing.windows for end in (window.first, window.last)}
+        if strange := ends - set(self.bands):
+            raise ValueError(f"missing.windows: expected bands of the model, got {strange}")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":

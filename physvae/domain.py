@@ -58,5 +58,5 @@ class Domain(nn.Module):
     def _distance(self, gap: Tensor, pattern: Tensor) -> Tensor:
         """d² of spectra in which the bands of the pattern are present."""
         part = gap[:, pattern]
-        inverse = torch.linalg.inv(self.covariance[pattern][:, pattern])
+        inverse = torch.linalg.inv(self.covariance[pattern][:, pattern].double()).to(gap)
         return ((part @ inverse) * part).mean(-1)

@@ -157,7 +157,7 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
     files = config.soil.files if isinstance(config.soil, LibrarySoil) else (config.soil.kind,)
     soils = "\n".join(f"- soils: `{name}`" for name in files)
     return CARD.format(
-        name=config.name, bands=" ".join(config.bands), sensor=config.sensor, size=size,
+        name=config.name, bands=_listed(config.bands), sensor=config.sensor, size=size,
         data="\n".join([*spectra, soils]), seed=config.seed, versions=versions,
         version=physvae.__version__, coverage=coverage, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
@@ -168,6 +168,13 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         addition=ADDED[config.decoder.kind], encoder=config.encoder.kind,
         posterior=config.posterior.kind, likelihood=config.likelihood.kind,
     )  # fmt: skip
+
+
+def _listed(bands: tuple[str, ...]) -> str:
+    """Band ids in words; of many the first and the last."""
+    if len(bands) <= 30:
+        return " ".join(bands)
+    return f"{len(bands)} bands, {bands[0]} {bands[1]} … {bands[-1]}"
 
 
 def _canopy(config: Config) -> str:

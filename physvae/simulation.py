@@ -143,6 +143,11 @@ def hide(
     gone = chance(*rate.shape) < torch.where(chosen, any_share, rate)
     unknown = gone[..., [-2, -1, -1]]  # both view angles are known or neither is
     hidden = gone[..., :-2]
+    for window in rates.windows:
+        ends = bands.index(window.first), bands.index(window.last)
+        inside = torch.zeros(len(bands), dtype=torch.bool, device=device)
+        inside[min(ends) : max(ends) + 1] = True
+        hidden = hidden | (inside & (chance(*shape, 1) < window.rate))
     if layout == "series":
         hidden = hidden | (chance(*shape, 1) < rates.date)
     return torch.where(hidden, nan, reflectance), torch.where(unknown, nan, angles)

@@ -46,11 +46,14 @@ def calibrate(
 ) -> None:
     """Set the table of scores by new simulations."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["calibration"])
-    count = config.evaluation.simulations
-    reflectance, angles, traits, _ = known_pairs(model, config, count, generator, soils)
-    seen = hide(reflectance, angles, config.bands, config.missing, generator)
-    scores = net(model.features(net.look(seen[0]), seen[1])).marginals.raw_score(traits)
-    net.calibrate(scores)
+    rest, scores = config.summaries.calibration if config.summaries else 0, []
+    while rest > 0:
+        block = min(BLOCK, rest)
+        reflectance, angles, traits, _ = known_pairs(model, config, block, generator, soils)
+        seen = hide(reflectance, angles, config.bands, config.missing, generator)
+        scores.append(net(model.features(net.look(seen[0]), seen[1])).marginals.raw_score(traits))
+        rest -= block
+    net.calibrate(torch.cat(scores))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from physvae.simulation import hide, reduced_sensor, simulate
 from physvae.soils import SOILS, SoilLibrary, SoilMixtures
 from physvae.store import assemble, pack
 from physvae.vae import PhysVAE
-from rtm import Prosail, load_sensor
+from rtm import Prosail, Sensor, load_sensor
 
 __all__ = ["Trainer", "build", "read_spectra", "soils_of"]
 
@@ -50,10 +50,19 @@ def soils_of(config: Config, data: Path, model: PhysVAE) -> SoilMixtures | None:
     return SoilMixtures(library, soil, model.physical.sensor, config.physics, model.prior)
 
 
+def sensor_of(config: Config) -> Sensor:
+    """The sensor of a configuration, with all its wavelengths."""
+    if config.grid is None:
+        return load_sensor(config.sensor).select(config.bands)
+    width = [config.grid.fwhm] * len(config.grid.ids)
+    whole = Sensor.gaussian(config.sensor, config.grid.centers, width, config.grid.ids)
+    return whole.select(config.bands)
+
+
 def build(config: Config, data: Path) -> PhysVAE:
     """A model ready for training: sensor reduced, soils read, features scaled by simulations."""
     soil = soil_of(config, data)
-    full = load_sensor(config.sensor).select(config.bands)
+    full = sensor_of(config)
     probe = Prosail(
         config.physics.leaf, None, full.wavelength, soil=soil, products=False,
         **canopy(config.physics),

@@ -201,3 +201,44 @@ def test_the_landsat_model_covers_and_sees_leaves():
     cover = landsat.physical.products(drawn.theta, drawn.angles)[:, 1]
     assert np.corrcoef(estimate.mean["fcover"], cover)[0, 1] > 0.9
     assert set(landsat.bands) == {"B2", "B3", "B4", "B5", "B6", "B7"}
+
+
+@pytest.fixture(scope="module")
+def spectrometer():
+    model = physvae.load("hyperspectral-10nm")
+    return model, parse_config(model.config["training"], "hyperspectral-10nm")
+
+
+def test_the_spectrometer_model_covers_at_every_level(spectrometer):
+    """Windows of water vapour and detectors are missing as often as in training."""
+    model, plan = spectrometer
+    given = {"ranges": plan.angles, "missing": plan.missing, "n": 4000, "seed": 31}
+    for level in (0.5, 0.68, 0.9, 0.95):
+        found = interval_coverage(model, level=level, **given)
+        room = 0.02 + 3 * (level * (1 - level) / 4000) ** 0.5
+        assert not {k: v for k, v in found.items() if abs(v - level) > room}
+    folder = FOLDER.parent / "hyperspectral-10nm"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 5_000_000
+
+
+def test_a_spectrometer_tells_more_than_ten_bands_and_less_without_its_windows(
+    model, spectrometer
+):
+    narrow, plan = spectrometer
+    drawn = simulate(narrow, 500, plan.angles, torch.Generator().manual_seed(987))
+    center = narrow.physical.sensor.center
+    dry = (center > 1335) & (center < 1465) | (center > 1785) & (center < 1975)
+    infrared = center > 1005
+    found = {}
+    for name, gone in (("all", dry & False), ("dry", dry), ("visible", infrared)):
+        seen = torch.where(gone, torch.nan, drawn.reflectance)
+        estimate = narrow.estimate(seen, drawn.angles, ("cab", "cw", "fcover"))
+        found[name] = {k: float(v.mean()) for k, v in estimate.sd.items()}
+        cover = narrow.physical.products(drawn.theta, drawn.angles)[:, 1]
+        assert np.corrcoef(estimate.mean["fcover"], cover)[0, 1] > 0.9
+    assert found["all"]["cw"] <= 1.02 * found["dry"]["cw"] < 0.8 * found["visible"]["cw"]
+    assert found["visible"]["cab"] < 1.3 * found["all"]["cab"]  # pigments show in the visible
+    ten = simulate(model, 500, plan.angles, torch.Generator().manual_seed(987))
+    broad = model.estimate(ten.reflectance, ten.angles, ("cab", "cw"))
+    for name in ("cab", "cw"):
+        assert found["all"][name] < float(broad.sd[name].mean())
