@@ -81,7 +81,7 @@ def match_maps(field: pd.DataFrame, products: list[Product], trait: str, rules: 
     InputError
         If the table has no places, or no plot lies on any map.
     """
-    places = _places(field)
+    places = places_of(field)
     days = [_day(text) for text in field.get("field_date", pd.Series("", index=field.index))]
     projected = {i: places.to_crs(p.crs) for i, p in enumerate(products)}
     rows, reasons = [], {}
@@ -102,7 +102,7 @@ OUTSIDE = "outside the map"
 NOWHERE = "no coordinates"
 
 
-def _places(field: pd.DataFrame) -> Any:
+def places_of(field: pd.DataFrame) -> Any:
     """Geometries of the rows in WGS 84."""
     import geopandas
 
@@ -135,7 +135,7 @@ def _one(shape: dict[int, Any], products: list[Product], day: date | None, rules
     if day is None and (len(products) > 1 or products[0].day is not None):
         return "no field date"
     near = [i for i in on if _near(products[i].day, day, rules.most_days)]
-    looked = {i: _sampled(products[i], windows[i], rules) for i in near}
+    looked = {i: sampled(products[i], windows[i], rules) for i in near}
     samples = {i: found for i, found in looked.items() if not isinstance(found, str)}
     refused = next((found for found in looked.values() if isinstance(found, str)), "")
     usable = list(samples)
@@ -152,7 +152,7 @@ def _near(map_day: date | None, day: date | None, most: int) -> bool:
     return map_day is None or day is None or abs((map_day - day).days) <= most
 
 
-def _sampled(product: Product, where: Any, rules: Rules) -> pixels.Sample | str:
+def sampled(product: Product, where: Any, rules: Rules) -> pixels.Sample | str:
     """What one map says, or why it is not used."""
     if where.inside < rules.least_valid:
         return f"at the map's edge ({where.inside:.0%} of the plot on it)"

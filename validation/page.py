@@ -50,10 +50,12 @@ CAPTIONS = {
     "residuals": "Boxes: quartiles; whiskers: 5 and 95 % of the rows.",
     "coverage": "Share of measurements inside the 95 % interval, with Wilson's interval.",
     "calibration": "Left: share of measurements inside central intervals of every level, bars: "
-    "95 % over resampled sites. Middle: where measurements fall in their predictive "
-    "distribution, flat if it is right. Right: error against predicted sd, on the line if right.",
+    "95 % over resampled sites, diamond: the stated 95 % interval where it is another. Middle: "
+    "where measurements fall in their predictive distribution, flat if it is right. Right: error "
+    "against predicted sd, on the line if right.",
     "map": "Plots coloured by error; the axes are degrees, without a base map.",
-    "series": "Plots with at least three dates; shaded: 95 % interval.",
+    "series": "Plots by date; shaded: 95 % interval of the estimate; bars: sd of the measurement. "
+    "With maps of several dates: every map, and as crosses what was compared.",
 }
 
 

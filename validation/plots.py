@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from validation import plots_calibration, plots_context
+from validation import plots_calibration, plots_context, plots_series
 from validation.comparison import as_baseline
 from validation.drawing import (
     COLOURS,
@@ -40,7 +40,7 @@ PANELS = 24
 """At most this many sites get a panel, the largest first."""
 
 
-def figures(metrics: dict, pairs: pd.DataFrame) -> dict[str, Figure]:
+def figures(metrics: dict, pairs: pd.DataFrame, courses: pd.DataFrame) -> dict[str, Figure]:
     """Figures of a report by kind, those for which there is something to draw."""
     with matplotlib.rc_context(STYLE):
         drawn = {"scatter": scatter(metrics, pairs), "sites": sites(metrics, pairs)}
@@ -50,8 +50,8 @@ def figures(metrics: dict, pairs: pd.DataFrame) -> dict[str, Figure]:
             drawn["calibration"] = plots_calibration.panels(metrics)
         if plots_context.has_places(pairs):
             drawn["map"] = plots_context.places(metrics, pairs)
-        if plots_context.repeated(pairs):
-            drawn["series"] = plots_context.series(metrics, pairs)
+        if names := plots_series.followed(pairs, courses):
+            drawn["series"] = plots_series.series(metrics, pairs, courses, names)
         for figure in drawn.values():
             figure.canvas.draw()  # lays it out, once for all the files it is saved to
             figure.set_layout_engine("none")

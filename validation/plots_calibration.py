@@ -35,7 +35,15 @@ def reliability(axes: Axes, metrics: dict) -> None:
         x, y = float(level), entry["coverage"]
         axes.plot([x, x], [low, high], color=COLOURS[0], lw=1, alpha=0.6)
         axes.plot(x, y, "o", color=COLOURS[0], ms=4)
-        axes.annotate(f"{y:.0%}", (x, y), (5, -9), textcoords="offset points", fontsize=7.5)
+        left = any(0 < float(other) - x < 0.1 for other in found["levels"])
+        axes.annotate(
+            f"{y:.0%}", (x, y), (-5, 3) if left else (5, -9), ha="right" if left else "left",
+            textcoords="offset points", fontsize=7.5,
+        )  # fmt: skip
+    if found["stated_95"]:
+        y = found["stated_95"]["coverage"]
+        axes.plot(0.95, y, "D", mfc="none", color=COLOURS[1], ms=5, label=f"as stated: {y:.0%}")
+        axes.legend(loc="upper left", handletextpad=0.1)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title="Do the intervals hold?")
     axes.set(xlabel="nominal coverage", ylabel="measurements inside")
     axes.grid(True)

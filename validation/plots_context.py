@@ -1,4 +1,4 @@
-"""Where, when and on what the estimates err: residuals, map of the plots, time series."""
+"""Where and on what the estimates err: residuals, map of the plots."""
 
 import math
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from validation.dates import days_of
 from validation.drawing import (
     COLOURS,
     INK,
@@ -24,8 +22,7 @@ from validation.drawing import (
 )
 
 CROPS = 12
-SERIES = 12
-"""At most so many crops and plots are drawn, the largest first."""
+"""At most so many crops are drawn, the most frequent first."""
 ZOOMS = 6
 
 
@@ -155,52 +152,3 @@ def _scattered(axes: Axes, own: pd.DataFrame, most: float, *, whole: bool):
     if whole:
         axes.set(xlabel="longitude [degree]", ylabel="latitude [degree]")
     return drawn
-
-
-def repeated(pairs: pd.DataFrame) -> list[tuple[str, str]]:
-    """Site and plot of those with at least three dates, the longest series first."""
-    if not {"plot", "field_date"} <= set(pairs.columns):
-        return []
-    days = days_of(pairs["field_date"])
-    known = pairs.assign(day=days)[days.notna()]
-    counts = known.groupby(["site", "plot"])["day"].nunique().sort_values(ascending=False)
-    keys: list[Any] = list(counts[counts >= 3].index[:SERIES])
-    return [(str(site), str(plot)) for site, plot in keys]
-
-
-def series(metrics: dict, pairs: pd.DataFrame) -> Figure:
-    """Measured and retrieved values of plots with several dates."""
-    names = repeated(pairs)
-    across = min(len(names), 3)
-    down = math.ceil(len(names) / across)
-    figure = figure_of(0.8 + 3.0 * across, 0.9 + 1.9 * down)
-    panels = figure.subplots(down, across, squeeze=False, sharey=True)
-    for axes, (site, plot) in zip(panels.flat, names, strict=False):
-        same = (pairs["site"].astype(str) == site) & (pairs["plot"].astype(str) == plot)
-        _course(axes, pairs[same])
-        axes.set_title(plain(f"{plot}, {site}", longest=38), fontsize=8)
-    for axes in panels.flat[len(names) :]:
-        axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel(label(metrics))
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    return figure
-
-
-def _course(axes: Axes, own: pd.DataFrame) -> None:
-    """One plot's measurements with their sd, and estimates with their 95 % interval."""
-    own = own.assign(day=days_of(own["field_date"])).dropna(subset="day").sort_values("day")
-    if own["estimate_p025"].notna().any():
-        ends = own["estimate_p025"], own["estimate_p975"]
-        axes.fill_between(own["day"], *ends, color=COLOURS[0], alpha=0.18, lw=0)
-    axes.plot(own["day"], own["estimate"], "o-", color=COLOURS[0], ms=3.5, lw=1, label="retrieved")
-    axes.errorbar(
-        own["day"], own["measured"], yerr=own["measured_std"].fillna(0), fmt="s", ms=3.5,
-        color=COLOURS[1], elinewidth=0.8, label="measured",
-    )  # fmt: skip
-    locator = AutoDateLocator(maxticks=5)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.tick_params(labelsize=7)
-    axes.grid(True)

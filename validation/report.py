@@ -33,11 +33,14 @@ class Report:
         `estimate_p025`, ..., and one column a baseline.
     ledger : DataFrame
         Every row of the field table: whether it was used, why not, and what is odd about it.
+    courses : DataFrame
+        Values of every dated map at some plots (see `validation.courses`), or nothing.
     """
 
     metrics: dict
     pairs: pd.DataFrame
     ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
+    courses: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def write(self, directory: str | Path) -> list[Path]:
         """Write report.html, metrics.json, the tables and the figures; return their paths.
@@ -71,11 +74,14 @@ class Report:
 
         content = json.dumps(finite(self.metrics), indent=1, allow_nan=False, ensure_ascii=False)
         (folder / "metrics.json").write_text(content + "\n", encoding="utf-8")
-        for name, table in {"pairs": self.pairs, "rows": self.ledger}.items():
+        tables = {"pairs": self.pairs, "rows": self.ledger}
+        if len(self.courses):
+            tables["courses"] = self.courses
+        for name, table in tables.items():
             text = escape_cells(table).to_csv(index=False, lineterminator="\n")
             (folder / f"{name}.csv").write_text(text, encoding="utf-8")
         (folder / "summary.md").write_text(summary(self.metrics), encoding="utf-8")
-        figures = plots.figures(self.metrics, self.pairs)
+        figures = plots.figures(self.metrics, self.pairs, self.courses)
         for kind, figure in figures.items():
             plots.save(figure, folder / f"{self.metrics['trait']}_{kind}")
         text = page.render(self.metrics, self.ledger, figures)
@@ -92,6 +98,7 @@ def evaluate(
     reasons: Mapping[int, str] | None = None,
     notes: Mapping[int, list[str]] | None = None,
     method: Mapping[str, object] | None = None,
+    courses: pd.DataFrame | None = None,
 ) -> Report:
     """Compare the estimates of one trait with what was measured.
 
@@ -115,6 +122,8 @@ def evaluate(
         What is odd about a row of the field table (see `validation.reading`).
     method : mapping, optional
         How the comparison was made, for the report.
+    courses : DataFrame, optional
+        What all maps say at some plots, for the figure of their courses.
 
     Raises
     ------
@@ -145,7 +154,7 @@ def evaluate(
         "stage": stage(pairs.rows),
         "method": dict(method or {}),
     }
-    return Report(metrics, pairs.rows, pairs.ledger)
+    return Report(metrics, pairs.rows, pairs.ledger, pd.DataFrame(courses))
 
 
 def stage(pairs: pd.DataFrame) -> dict[str, object]:

@@ -47,6 +47,7 @@ class Estimated:
     name: str
     reasons: dict[int, str] | None
     method: dict[str, object]
+    courses: pd.DataFrame | None = None
 
 
 def run(task: Task) -> Report:
@@ -68,6 +69,7 @@ def run(task: Task) -> Report:
     return evaluate(
         table, field.rows, trait=task.trait, baselines=baselines, name=found.name,
         reasons=found.reasons, notes=field.notes, method=found.method | _provenance(task),
+        courses=found.courses,
     )  # fmt: skip
 
 
@@ -104,6 +106,7 @@ def _estimated(task: Task, field: Field) -> Estimated:
 
 def _from_maps(task: Task, field: Field) -> Estimated:
     """Estimates looked up on maps."""
+    from validation.courses import courses
     from validation.products import open_product
 
     products = [
@@ -114,7 +117,8 @@ def _from_maps(task: Task, field: Field) -> Estimated:
     found = match_maps(field.rows, products, task.trait, task.rules)
     name = task.maps[0].stem if len(task.maps) == 1 else f"{len(task.maps)} maps"
     method = {"maps": ", ".join(p.name for p in task.maps), **task.rules.said()}
-    return Estimated(found.estimates, name, found.reasons, method)
+    course = courses(field.rows, products, set(found.reasons), task.rules)
+    return Estimated(found.estimates, name, found.reasons, method, course)
 
 
 def _provenance(task: Task) -> dict[str, object]:

@@ -11,7 +11,8 @@ import xarray as xr
 from affine import Affine
 
 from physvae.errors import InputError, UsageError
-from validation import pixels, timing
+from validation import evaluate, pixels, plots_series, timing
+from validation.courses import courses
 from validation.mapmatch import Rules, match_maps
 from validation.products import day_in, open_product
 
@@ -20,9 +21,9 @@ VALUES = np.arange(20.0).reshape(4, 5)
 """Value r·5 + c at row r and column c."""
 
 
-def geotiff(path, values=VALUES, quality=None):
+def geotiff(path, values=VALUES, quality=None, sd=0.5):
     """A map as `physvae retrieve` writes it: lai, lai_sd and the ends of its interval."""
-    layers = {"lai": values, "lai_sd": values * 0 + 0.5}
+    layers = {"lai": values, "lai_sd": values * 0 + sd}
     layers |= {"lai_p025": values - 1, "lai_p975": values + 1}
     profile = {"driver": "GTiff", "height": 4, "width": 5, "crs": "EPSG:32632", "nodata": np.nan}
     with rasterio.open(
@@ -119,6 +120,45 @@ def test_the_nearest_map_or_the_two_around(tmp_path):
     assert (near["lai"][0], near["image_date"][0]) == (2.0, "2022-05-10")
     both = match_maps(field, products, "lai", Rules(most_days=10, time="interpolate")).estimates
     assert both["lai"][0] == pytest.approx(2.0 * 0.6 + 4.0 * 0.4, abs=1e-6)
+
+
+def test_interpolation_weighs_by_the_precision_of_the_maps(tmp_path):
+    """Half way between the dates, sd 0.5 before and 1 after: 0.8 and 0.2 of the whole."""
+    products = []
+    for day, value, sd in (("20220510", 2.0, 0.5), ("20220520", 4.0, 1.0)):
+        path = geotiff(tmp_path / f"lai_{day}.tif", VALUES * 0 + value, sd=sd)
+        products += open_product(path, "lai")
+    field = plots([centre(1, 1)], field_date="2022-05-15")
+    found = match_maps(field, products, "lai", Rules(most_days=10, time="interpolate")).estimates
+    assert found["lai"][0] == pytest.approx(0.8 * 2 + 0.2 * 4, abs=1e-6)
+    assert found["lai_sd"][0] == pytest.approx(0.8 * 0.5 + 0.2 * 1.0, abs=1e-6)
+    assert found["map"][0] == "lai_20220510.tif + lai_20220520.tif"
+
+
+def test_a_plot_is_followed_over_all_maps_and_drawn(tmp_path):
+    """Five maps, two field dates: every map is in the figure, near the field's dates or not."""
+    days = [f"20220{month}14" for month in range(3, 8)]
+    products = []
+    for number, day in enumerate(days):
+        path = geotiff(tmp_path / f"lai_{day}.tif", VALUES * 0 + number)
+        products += open_product(path, "lai")
+    dates = ["2022-05-15", "2022-06-15", "2022-06-15"]
+    field = plots([centre(1, 1), centre(1, 1), centre(9, 9)], field_date=dates)
+    field["plot"], field["site"] = ["a", "a", "off"], "s"
+    found = match_maps(field, products, "lai", Rules())
+    course = courses(field, products, set(found.reasons), Rules())
+    assert course["plot"].unique().tolist() == ["a"]
+    assert course["estimate"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert course["image_date"].tolist() == [f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in days]
+    assert course["estimate_p975"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    report = evaluate(found.estimates, field, reasons=found.reasons, courses=course)
+    names = {path.name for path in report.write(tmp_path / "report")}
+    assert {"courses.csv", "lai_series.png"} <= names
+    figure = plots_series.series(report.metrics, report.pairs, course, [("s", "a")])
+    points = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
+    assert points["every map"] == 5
+    assert points["compared"] == 2
+    assert courses(field, products[:1], set(), Rules()).empty
 
 
 def test_the_more_precise_of_two_dates_weighs_more():

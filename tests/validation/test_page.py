@@ -58,7 +58,8 @@ def tables():
 @pytest.fixture(scope="module")
 def text() -> str:
     report = evaluate(*tables(), name=EVIL)
-    return page.render(report.metrics, report.ledger, plots.figures(report.metrics, report.pairs))
+    drawn = plots.figures(report.metrics, report.pairs, report.courses)
+    return page.render(report.metrics, report.ledger, drawn)
 
 
 def test_every_element_is_closed_and_every_section_is_there(text):

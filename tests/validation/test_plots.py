@@ -70,7 +70,7 @@ def test_any_text_can_be_drawn(text):
 def test_settings_and_pyplot_are_left_alone():
     before = dict(matplotlib.rcParams)
     found = report(20, 2)
-    plots.figures(found.metrics, found.pairs)
+    plots.figures(found.metrics, found.pairs, found.courses)
     assert dict(matplotlib.rcParams) == before
 
 

@@ -1,0 +1,1 @@
+"""The sections of docs/evidence.md, which benchmarks/evidence.py puts together."""
