@@ -14,11 +14,11 @@ Spectra are reflectance [..., band], 0-1, NaN where missing; angles [..., 3] in 
 """
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from scipy.stats import chi2
 from torch import Tensor, nn
 
 from physvae.config import Loss
@@ -28,11 +28,12 @@ from physvae.objective import decode_draws, log_ratio
 from physvae.posterior import Posterior
 from physvae.priors import standard_normal_log_prob
 from physvae.real_spectra import RealSpectra
-from physvae.scores import MemberMixture
+from physvae.scores import MemberMixture, Scores
 from physvae.vae import Encoded, PhysVAE, Reconstruction
 
 PREDICTED, NOISES = 512, 4  # draws of a predictive, and of the noise of each
-KEPT = 0.99  # share of the prior within the limit of the latent distance
+KEPT = 0.98  # share of simulations within the limit of the latent distance
+LEAST_TOLD = 1e-3  # of a variable's prior variance: what nothing is known of has a limit too
 
 
 class Predictive(NamedTuple):
@@ -182,19 +183,34 @@ def out_of_domain(
 ) -> Float[Tensor, "*batch"]:
     """How far a spectrum is from what the model knows; above 1 it is a stranger.
 
-    The largest of: misfit of the physical decoding, distance from the training spectra (98 % of
-    simulations are within either limit), and the square of the mean scores over the 99 % quantile
-    of the prior's (which mean scores, narrower than the prior, keep more often).
+    The largest of: misfit of the physical decoding, distance from the training spectra, and
+    distance of the mean scores from the prior's. 98 % of simulations are within each limit.
     """
     x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
     posterior = model.posterior(x, a, days)
-    scores = posterior.scores.mean
-    limit = float(chi2.ppf(KEPT, scores.shape[-1]))
     distances = (
         model.misfit(x, a, posterior.centre)
         if model.summaries is None
         else model.misfit_of(x, model.physical_mean(x, a)),
         model.domain(x),
-        scores.square().sum(-1) / limit,
+        latent_distance(posterior.scores),
     )
     return torch.stack(distances).amax(0)
+
+
+def latent_distance(scores: Scores, kept: float = KEPT) -> Float[Tensor, "*batch"]:
+    """Σ m² of the mean scores over the limit that a share `kept` of simulations is within.
+
+    Over simulations the posterior means of variable i vary by what their spectrum tells, 1 − s_i²
+    with s_i² the posterior variance, so that Σ m² is about c χ²(ν) with
+
+        ν = (Σ v)² / Σ v²,   c = Σ v² / Σ v,   v_i = 1 − s_i²
+
+    (Satterthwaite 1946, 10.2307/3002019), whose quantile at the normal score z is
+    c ν (1 − 2/(9ν) + z √(2/(9ν)))³ (Wilson & Hilferty 1931, 10.1073/pnas.17.12.684).
+    """
+    told = (1.0 - scores.fixed().var(0)).clamp_min(LEAST_TOLD)
+    square, total = told.square().sum(-1), told.sum(-1)
+    spread = 2.0 * square / (9.0 * total.square())
+    cube = 1.0 - spread + NormalDist().inv_cdf(kept) * spread.sqrt()
+    return scores.mean.square().sum(-1) / (total * cube**3)

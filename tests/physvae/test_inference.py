@@ -9,6 +9,7 @@ from physvae.inference import (
     change_score,
     dropout_posterior,
     importance_bound,
+    latent_distance,
     latent_vector,
     out_of_domain,
     predictive,
@@ -95,6 +96,23 @@ def test_simulations_are_at_home_and_strangers_are_not(model, drawn):
         some = torch.tensor(spectrum) * (1 + 0.05 * torch.randn(200, 10, generator=random(3)))
         strange = out_of_domain(model, some, drawn.angles[:200]) > 1
         assert strange.float().mean() >= 0.95
+
+
+def test_the_latent_distance_keeps_its_share_of_simulations(model, drawn):
+    for kept in (0.9, 0.98):
+        scores = model.posterior(drawn.reflectance, drawn.angles).scores
+        alarm = float((latent_distance(scores, kept) > 1).double().mean())
+        assert abs(alarm - (1 - kept)) < 0.015 + 2 * (kept * (1 - kept) / 400) ** 0.5
+
+
+def test_red_roofs_are_strangers_though_their_colours_are_those_of_soil(model, drawn):
+    for tile in (
+        [0.08, 0.12, 0.24, 0.28, 0.30, 0.32, 0.33, 0.34, 0.42, 0.42],
+        [0.10, 0.16, 0.33, 0.37, 0.39, 0.41, 0.42, 0.43, 0.50, 0.48],
+    ):
+        some = torch.tensor(tile) * (1 + 0.05 * torch.randn(200, 10, generator=random(3)))
+        strange = out_of_domain(model, some, drawn.angles[:200]) > 1
+        assert strange.float().mean() >= 0.9
 
 
 def test_a_model_without_dropout_has_no_passes(model, drawn):
