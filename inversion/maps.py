@@ -195,6 +195,7 @@ def _described(
     }
     grid = reflectance.encoding.get("grid_mapping", reflectance.attrs.get("grid_mapping"))
     if grid in result.coords:
+        result[grid].attrs |= {"long_name": "coordinate reference system"}
         for name in result.data_vars:
             result[name].attrs["grid_mapping"] = grid
     result.attrs = {

@@ -49,6 +49,12 @@ def with_summary(text: str, summary: Summary) -> str:
     )
 
 
+def history(text: str) -> str:
+    """Return the line that CF asks for: when, and by what command."""
+    content = json.loads(text)
+    return f"{content.get('created', 'undated')}: {content.get('command', 'inversion.retrieve')}"
+
+
 def fingerprint(path: Path) -> dict[str, object]:
     """Say which file or folder an input is.
 

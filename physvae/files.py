@@ -1,11 +1,18 @@
-"""Files appear whole or not at all."""
+"""All or nothing: write beside the goal under a temporary name, then rename.
+
+A reader of the final name sees the old result or the new one, never a part of either; whatever
+goes wrong, an interruption included, the temporary files are removed.
+"""
 
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+REMOVALS, PAUSE = 50, 0.05  # attempts to remove a folder, and seconds between them
 
 
 @contextmanager
@@ -17,25 +24,100 @@ def atomic(final: Path) -> Iterator[Path]:
     OSError
         The folder is read-only, the disk is full: names `final`. Nothing is left behind.
     """
-    temporary = final.with_name(f".{final.stem}-{secrets.token_hex(4)}.part{final.suffix}")
-    try:
+    with atomic_group(final) as (temporary,):
         yield temporary
-        if final.is_dir():
-            shutil.rmtree(final)
-        os.replace(temporary, final)
+
+
+@contextmanager
+def atomic_group(*finals: Path) -> Iterator[list[Path]]:
+    """Lend temporary names in the goals' folders; on success they become the goals, in order.
+
+    Raises
+    ------
+    OSError
+        The folder is read-only, the disk is full: names the goal. Nothing is left behind.
+    """
+    token = secrets.token_hex(4)
+    temporaries = [path.with_name(f".{path.stem}-{token}.part{path.suffix}") for path in finals]
+    try:
+        yield temporaries
+        for temporary in temporaries:
+            _flush(temporary)
+        for temporary, final in zip(temporaries, finals, strict=True):
+            _replace(temporary, final)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(f"{final}: cannot be written, {reason}") from error
+        raise OSError(f"{finals[-1]}: cannot be written, {reason}") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
+        for folder in {path.parent for path in finals}:
+            for leftover in folder.glob(f".*-{token}.part*"):
+                _remove(leftover)
+
+
+@contextmanager
+def disk_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn the errors by which a library tells of a failed write into OSError."""
+    try:
+        yield
+    except kinds as error:
+        raise OSError(f"{error}; is the disk full?") from error
+
+
+@contextmanager
+def told(final: Path) -> Iterator[None]:
+    """Let every error of the system name the goal."""
+    try:
+        yield
+    except OSError as error:
+        if str(final) in str(error):
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(f"{final}: cannot be written, {reason}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file and flush it to disk before it gets its name; folders are made."""
+    """Write a file; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    """Rename; a folder cannot be renamed over a full one, so the old one steps aside first."""
+    if final.is_dir():
+        old = temporary.with_suffix(".old")
+        final.rename(old)
+        try:
+            temporary.rename(final)
+        except OSError:
+            old.rename(final)
+            raise
+    else:
+        os.replace(temporary, final)
+    _sync(final.parent)
+
+
+def _flush(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            _sync(file)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder; Zarr's threads may still be writing into one that failed."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    for _ in range(REMOVALS):
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(PAUSE)
+        if not path.exists():
+            return

@@ -27,8 +27,8 @@ from rasterio.shutil import copy
 from inversion.kernel import STATISTICS
 from inversion.provenance import with_summary
 from inversion.summary import Summary
-from inversion.writers.atomic import disk_errors
 from inversion.writers.style import item, qml
+from physvae.files import disk_errors
 
 BLOCK = 512
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

@@ -14,9 +14,9 @@ import xarray as xr
 
 from inversion.summary import Summary
 from inversion.writers import IMAGES
-from inversion.writers.atomic import atomic, told
 from inversion.writers.layout import in_blocks
 from inversion.writers.work import Shard, Work
+from physvae.files import atomic_group, told
 
 LOG = logging.getLogger(__name__)
 Gather = Callable[[Iterable[xr.Dataset]], Iterator[xr.Dataset]]
@@ -115,7 +115,7 @@ def _assemble(
     options = {} if packing is None else {"packing": packing}
     summary = Summary([str(name) for name in template.data_vars])
     with (
-        atomic(*module.files(output)) as temporaries,
+        atomic_group(*module.files(output)) as temporaries,
         module.Sink(temporaries, template, work.begun(), **options) as sink,
     ):
         for span in work.spans:

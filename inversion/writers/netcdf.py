@@ -6,10 +6,10 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from inversion.provenance import with_summary
+from inversion.provenance import history, with_summary
 from inversion.summary import Summary
-from inversion.writers.atomic import disk_errors
 from inversion.writers.layout import block_side
+from physvae.files import disk_errors
 
 CACHE = 1 << 20
 """Memory [byte] for a variable's blocks; whole rows of blocks are written, none is met again."""
@@ -26,7 +26,7 @@ class Sink:
     def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
         (path,) = paths
         self._provenance = provenance
-        dataset = template.assign_attrs(provenance=provenance)
+        dataset = template.assign_attrs(history=history(provenance), provenance=provenance)
         with disk_errors(RuntimeError):
             dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
             self._file = netCDF4.Dataset(path, "a")

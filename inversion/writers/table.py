@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from inversion.writers.atomic import atomic
+from physvae.files import atomic
 
 _FORMULA = r"^\s*[=@+\-\t\r]"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -22,7 +22,7 @@ def write(frame: pd.DataFrame, output: Path) -> None:
     OSError
         The file cannot be written; nothing is left behind.
     """
-    with atomic(output) as (temporary,):
+    with atomic(output) as temporary:
         if output.suffix.lower() == ".parquet":
             _typed(frame).to_parquet(temporary, engine="pyarrow")
         else:

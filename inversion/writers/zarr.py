@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from inversion.provenance import with_summary
+from inversion.provenance import history, with_summary
 from inversion.summary import Summary
 from inversion.writers.layout import block_side
 
@@ -23,7 +23,7 @@ class Sink:
     def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
         (self._path,) = paths
         self._provenance = provenance
-        dataset = template.assign_attrs(provenance=provenance)
+        dataset = template.assign_attrs(history=history(provenance), provenance=provenance)
         dataset.to_zarr(
             self._path,
             mode="w",

@@ -15,8 +15,8 @@ from inversion import retrieve
 from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
 from inversion.writers import check_output, maps, table
-from inversion.writers.atomic import atomic
 from physvae.errors import UsageError
+from physvae.files import atomic
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 
@@ -129,7 +129,7 @@ def _fill_the_disk(path):
 def test_an_operating_system_that_refuses_is_told_with_the_goal(tmp_path):
     goal = tmp_path / "out.csv"
     no_space = r"out\.csv: cannot be written, No space left"
-    with pytest.raises(OSError, match=no_space), atomic(goal) as (temporary,):
+    with pytest.raises(OSError, match=no_space), atomic(goal) as temporary:
         _fill_the_disk(temporary)
     assert not list(tmp_path.iterdir())
 
@@ -206,7 +206,7 @@ def test_a_folder_that_a_thread_fills_again_is_removed_in_the_end(tmp_path, monk
             folder.mkdir()
 
     def fail() -> None:
-        with atomic(goal) as (folder,):
+        with atomic(goal) as folder:
             folder.mkdir()
             raise OSError("no space")
 
