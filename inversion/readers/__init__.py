@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inversion.naming import listing
-from inversion.readers.content import Product, head, product
+from inversion.readers.content import Product, head, is_tar, product
 from inversion.readers.declaration import Declaration
 from physvae.errors import InputError
 
@@ -34,7 +34,7 @@ class Look(NamedTuple):
         """Whether the product holds a folder."""
         if self.files is None:
             return False
-        if not self.files.zipped:
+        if not self.files.archive:
             return (self.path / folder).is_dir()
         return any(name.startswith(folder + "/") for name in self.files.names)
 
@@ -82,6 +82,10 @@ def _is_envi(seen: Look) -> bool:
     return seen.start.startswith(b"ENVI") or beside
 
 
+def _is_maja_native(seen: Look) -> bool:
+    return seen.has("_R1.DBL.TIF", ".HDR") or seen.has("_R2.DBL.TIF", ".HDR")
+
+
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ZARR = ("zarr.json", ".zgroup", ".zmetadata")
 FAMILIES: dict[str, Family] = {
@@ -89,6 +93,7 @@ FAMILIES: dict[str, Family] = {
         "image", lambda s: s.has("MTD_MSIL2A.xml"), "inversion.readers.sentinel2"
     ),
     "maja": Family("image", lambda s: s.has("_MTD_ALL.xml"), "inversion.readers.maja"),
+    "maja-native": Family("image", _is_maja_native, "inversion.readers.maja_native"),
     "eopf": Family(
         "image", lambda s: s.holds("measurements/reflectance"), "inversion.readers.eopf"
     ),
@@ -120,11 +125,12 @@ _RECOGNISED_AS = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
     b"%PDF": "a PDF",
+    b"\x1f\x8b": "a compressed file (gzip); unpack it to a .tar first",
     b"\x00\x00\x00\x0cjP  ": "a single JPEG 2000 image; give the product's folder",
 }
 _PRODUCTS = {
     "MTD_MSIL1C.xml": "Sentinel-2 level 1C, reflectance above the atmosphere; level 2A is needed",
-    ".DBL.TIF": "a product in MAJA's own format; the one of THEIA (MUSCATE) is read",
+    ".DBL.TIF": "a product of MAJA without its *_L2VALD_*.HDR",
     "xl/workbook.xml": "a spreadsheet; save it as CSV",
     "_MTL.xml": "Landsat without *_QA_PIXEL.TIF; Collection 2 level 2 is needed",
 }
@@ -156,9 +162,9 @@ def look(path: Path) -> Look:
     if path.is_dir():
         return Look(path, b"", product(path))
     start = head(path)
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(b"PK\x03\x04") or is_tar(start):
         return Look(path, start, product(path))
-    if path.suffix.lower() == ".xml":
+    if path.suffix.lower() == ".xml" or (path.suffix.lower() == ".hdr" and start.startswith(b"<")):
         return Look(path.parent, b"", product(path.parent))
     if start.startswith(b"{"):
         return Look(path, _json(path), None)
@@ -181,7 +187,7 @@ def _described(seen: Look) -> str:
     known = next((what for end, what in _PRODUCTS.items() if seen.has(end)), None)
     if known:
         return known
-    kind = "an archive" if seen.files.zipped else "a folder"
+    kind = "an archive" if seen.files.archive else "a folder"
     return f"{kind} with {listing(seen.files.names, most=4)}"
 
 

@@ -1,8 +1,11 @@
 """The first look at an input: is it there, what does it begin with, which files does it hold."""
 
 import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from physvae.errors import InputError
@@ -14,6 +17,8 @@ TEXT_MAX = 64 << 20
 """Bytes of a metadata file; those of Sentinel-2 have less than one MiB."""
 EXPANSION_MAX = 500
 """Size over stored size from which an archive's member is a bomb; metadata reach 30."""
+DAMAGED = (BadZipFile, NotImplementedError, tarfile.TarError)
+"""What the libraries raise where an archive cannot be read."""
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
@@ -40,7 +45,7 @@ def head(path: Path, size: int = 4096) -> bytes:
 
 
 class Product(NamedTuple):
-    """The files of a product, in a folder or in a zip archive that is read in place.
+    """The files of a product, in a folder or in an archive that is read in place.
 
     Attributes
     ----------
@@ -48,13 +53,13 @@ class Product(NamedTuple):
         The folder or the archive.
     names : tuple of str
         Its files relative to it, with forward slashes; what lies in Zarr groups is left out.
-    zipped : bool
-        Whether it is an archive.
+    archive : str
+        ``zip`` or ``tar``, or nothing for a folder.
     """
 
     path: Path
     names: tuple[str, ...]
-    zipped: bool
+    archive: str = ""
 
     def find(self, ending: str) -> list[str]:
         """Return the files whose names end so, whatever the case."""
@@ -76,13 +81,9 @@ class Product(NamedTuple):
             Larger than any metadata, damaged, or not readable.
         """
         try:
-            if self.zipped:
-                with ZipFile(self.path) as archive, archive.open(name) as file:
-                    content = file.read(TEXT_MAX + 1)
-            else:
-                with (self.path / name).open("rb") as file:
-                    content = file.read(TEXT_MAX + 1)
-        except (OSError, BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            with self._opened(name) as file:
+                content = file.read(TEXT_MAX + 1)
+        except (*DAMAGED, OSError, RuntimeError, EOFError) as error:
             raise InputError(f"{self.path}: {name} cannot be read, {error}") from error
         if len(content) > TEXT_MAX:
             raise InputError(f"{self.path}: expected metadata in {name}, found over 64 MiB")
@@ -90,13 +91,28 @@ class Product(NamedTuple):
 
     def raster(self, name: str) -> str:
         """Return the name under which GDAL opens a file of the product, archived or not."""
-        if self.zipped:
-            return f"/vsizip/{{{self.path.resolve()}}}/{name}"
+        if self.archive:
+            return f"/vsi{self.archive}/{{{self.path.resolve()}}}/{name}"
         return str(self.path / name)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        if self.archive == "zip":
+            with ZipFile(self.path) as archive, archive.open(name) as file:
+                yield file
+        elif self.archive == "tar":
+            with tarfile.open(self.path, "r:") as archive:
+                file = archive.extractfile(name)
+                if file is None:
+                    raise OSError("no file")
+                yield file
+        else:
+            with (self.path / name).open("rb") as file:
+                yield file
 
 
 def product(path: Path) -> Product:
-    """Return the files of a folder or of a zip archive, refusing those that could do harm.
+    """Return the files of a folder or of an archive, refusing those that could do harm.
 
     Raises
     ------
@@ -104,18 +120,42 @@ def product(path: Path) -> Product:
         A damaged archive; a link, a path out of the product, a bomb, or too many files in it.
     """
     if path.is_dir():
-        return Product(path, tuple(_listed(path)), zipped=False)
+        return Product(path, tuple(_listed(path)))
+    if is_tar(head(path)):
+        return Product(path, tuple(_in_tar(path)), "tar")
     try:
         with ZipFile(path) as archive:
             members = archive.infolist()
-    except (OSError, BadZipFile, NotImplementedError) as error:
+    except (OSError, *DAMAGED) as error:
         raise InputError(
             f"{path}: expected a readable zip archive (save a spreadsheet as CSV), found: {error}"
         ) from error
     _few(path, len(members))
     for member in members:
         _check_member(path, member)
-    return Product(path, tuple(m.filename for m in members if not m.is_dir()), zipped=True)
+    return Product(path, tuple(m.filename for m in members if not m.is_dir()), "zip")
+
+
+def is_tar(start: bytes) -> bool:
+    """Whether a file begins as a tar archive does, by the mark in its first header."""
+    return start[257:262] == b"ustar"
+
+
+def _in_tar(path: Path) -> list[str]:
+    """List the members of a tar archive: plain files and folders alone."""
+    names: list[str] = []
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                _check_name(path, member.name)
+                if not (member.isfile() or member.isdir()) or member.sparse is not None:
+                    raise InputError(f"{path}: expected files, found the link {member.name!r}")
+                if member.isfile():
+                    names.append(member.name)
+                _few(path, len(names))
+    except (OSError, *DAMAGED) as error:
+        raise InputError(f"{path}: expected a readable tar archive, found: {error}") from error
+    return names
 
 
 def _listed(root: Path) -> list[str]:
@@ -144,10 +184,14 @@ def _few(path: Path, count: int) -> None:
         raise InputError(f"{path}: expected at most {MEMBERS_MAX} files, found more")
 
 
+def _check_name(path: Path, text: str) -> None:
+    name = PurePosixPath(text.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or "}" in text:
+        raise InputError(f"{path}: expected files of its own, found {text!r}")
+
+
 def _check_member(path: Path, member: ZipInfo) -> None:
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or "}" in member.filename:
-        raise InputError(f"{path}: expected files of its own, found {member.filename!r}")
+    _check_name(path, member.filename)
     if stat.S_ISLNK(member.external_attr >> 16):
         raise InputError(f"{path}: expected files, found the link {member.filename!r}")
     if member.file_size > EXPANSION_MAX * max(member.compress_size, 1024):

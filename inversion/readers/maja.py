@@ -65,7 +65,7 @@ def read(
     crs = crs_of(f"EPSG:{about.need('HORIZONTAL_CS_CODE').removeprefix('EPSG:')}", about.source)
     files = _files(folder)
     names = wanted_bands(list(files), bands, str(path))
-    platform = _platform(about)
+    platform = platform_of(about, "PLATFORM")
     check_sensor(platform, sensor, str(path))
     first = grid_of(folder.raster(files[names[0]]), crs=crs)
     grid = first.at(declaration.pixel or 20.0)
@@ -113,12 +113,11 @@ def _radiometry(about: Metadata) -> Radiometry:
     return Radiometry(1 / divisor, 0.0, nodata, "MTD_ALL.xml")
 
 
-def _platform(about: Metadata) -> str:
-    match = re.search(r"SENTINEL-?(2[A-D])", about.need("PLATFORM"))
+def platform_of(about: Metadata, tag: str) -> str:
+    """Return the satellite that a tag names, as ``sentinel-2a``."""
+    match = re.search(r"SENTINEL-?(2[A-D])", about.need(tag))
     if match is None:
-        raise InputError(
-            f"{about.source}: expected PLATFORM SENTINEL2A, found {about.need('PLATFORM')}"
-        )
+        raise InputError(f"{about.source}: expected {tag} SENTINEL2A, found {about.need(tag)}")
     return f"sentinel-{match[1].lower()}"
 
 

@@ -176,11 +176,11 @@ def _add_geometry(
     dataset["input_quality"] = (("y", "x"), bits)
 
 
-def grids_of_angles(tile: Metadata, names: list[str]) -> Nodes:
+def grids_of_angles(tile: Metadata, names: list[str], tag: str = "Sun_Angles_Grid") -> Nodes:
     """Read the grids of angles: those of the sun, and of every detector over the wanted bands."""
-    sun = next(tile.all("Sun_Angles_Grid"), None)
+    sun = next(tile.all(tag), None)
     if sun is None:
-        raise InputError(f"{tile.source}: expected Sun_Angles_Grid, found none")
+        raise InputError(f"{tile.source}: expected {tag}, found none")
     step = (sun.number("Zenith/ROW_STEP"), sun.number("Zenith/COL_STEP"))
     view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     for part in tile.all("Viewing_Incidence_Angles_Grids"):

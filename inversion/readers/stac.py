@@ -178,7 +178,7 @@ def _add_angles(
     granule = next((item["assets"][key] for key in keys if key in item["assets"]), None)
     if granule is not None and urlsplit(str(granule.get("href"))).scheme in ("", "file"):
         at = _local(path, granule)
-        tile = read_xml(Product(at.parent, (at.name,), zipped=False), at.name)
+        tile = read_xml(Product(at.parent, (at.name,)), at.name)
         named, bits = angles.angles(sentinel2.grids_of_angles(tile, names), grid, chunk)
         add_angles(dataset, named, declared)
         dataset["input_quality"] = (("y", "x"), bits)

@@ -5,6 +5,7 @@ that the agency would have stored. Options put the faults in that real products 
 """
 
 import shutil
+import tarfile
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -233,6 +234,57 @@ def maja(folder: Path) -> Path:
 <Viewing_Incidence_Angles_Grids_List>{view}</Viewing_Incidence_Angles_Grids_List>
 </Angles_Grids_List></Geometric_Informations></Muscate_Metadata_Document>""")
     return root
+
+
+def maja_native(folder: Path) -> Path:
+    """A product in MAJA's own format, as the processor writes it without THEIA."""
+    stem = "S2A_OPER_SSC_L2VALD_32TMT____20220618"
+    root = folder / "maja"
+    inside = root / f"{stem}.DBL.DIR"
+    shown = dict(zip(BANDS, landscape(), strict=True))
+    for mark, side, bands in (
+        ("R1", 10, ("B2", "B3", "B4", "B8")),
+        ("R2", 20, ("B5", "B6", "B7", "B8A", "B11", "B12")),
+    ):
+        image = stem.replace("L2VALD", "PDTIMG_L2VALD")
+        annex = stem.replace("L2VALD", "PDTANX_L2VALD")
+        numbers = stored(np.stack([shown[band] for band in bands]), dtype="int16")
+        clouds, ground = np.zeros((2, SIDE, SIDE), np.uint8)
+        clouds[:2] = 2
+        for name, layer in (
+            (f"{image}_FRE", numbers), (f"{annex}_CLD", clouds), (f"{annex}_MSK", ground)
+        ):  # fmt: skip
+            layer = finer(layer) if side == 10 else layer
+            write(inside / f"{name}_{mark}.DBL.TIF", layer, side)
+            (inside / f"{name}_{mark}.HDR").write_text("<Earth_Explorer_Header/>")
+    view = "".join(
+        f'<Viewing_Incidence_Angles_Grids bandId="{ALL.index(band)}" detectorId="4">'
+        f"{grid_xml(constant(VIEW), constant(VIEW_AZIMUTH))}</Viewing_Incidence_Angles_Grids>"
+        for band in BANDS
+    )
+    (root / f"{stem}.HDR").write_text(f"""<?xml version="1.0"?>
+<Earth_Explorer_Header xmlns="http://eop-cfi.esa.int/CFI" schema_version="1.00">
+<Fixed_Header><File_Name>{stem}</File_Name><Mission>SENTINEL-2A</Mission></Fixed_Header>
+<Variable_Header><Specific_Product_Header><Product_Information>
+<Acquisition_Date_Time>UTC=2022-06-18T10:25:59</Acquisition_Date_Time>
+<Reflectance_Quantification_Value>0.000100000</Reflectance_Quantification_Value>
+<Solar_Angles>{grid_xml(constant(SUN), constant(SUN_AZIMUTH))}</Solar_Angles>
+<List_of_Viewing_Angles>{view}</List_of_Viewing_Angles></Product_Information>
+<Image_Information><Nodata_Value>-10000</Nodata_Value></Image_Information>
+<Geo_Referencing_Information><Coordinate_Reference_System><Code>EPSG:32632</Code>
+</Coordinate_Reference_System></Geo_Referencing_Information>
+</Specific_Product_Header></Variable_Header></Earth_Explorer_Header>""")
+    return root
+
+
+def packed(folder: Path) -> Path:
+    """The tar archive of a folder's files, as USGS packs them."""
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w:") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.add(file, file.relative_to(folder))
+    shutil.rmtree(folder)
+    return path
 
 
 def eopf(folder: Path, *, stated: float | None = -0.1) -> Path:

@@ -1,6 +1,7 @@
 """Inputs made to do harm are refused in one sentence, quickly, before anything is opened."""
 
 import os
+import tarfile
 import zipfile
 
 import pytest
@@ -53,6 +54,35 @@ def test_s4_bombs_and_ways_out_of_an_archive_are_refused(tmp_path, name, content
         detect(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("../a_MTL.xml", tarfile.REGTYPE, "expected files of its own"),
+        ("/etc/a_MTL.xml", tarfile.REGTYPE, "expected files of its own"),
+        ("a}/b", tarfile.REGTYPE, "expected files of its own"),
+        ("link", tarfile.SYMTYPE, "found the link"),
+        ("hard", tarfile.LNKTYPE, "found the link"),
+        ("tty", tarfile.CHRTYPE, "found the link"),
+    ],
+)
+def test_s4_ways_out_of_a_tar_are_refused(tmp_path, name, kind, said):
+    path = tmp_path / "product.tar"
+    with tarfile.open(path, "w:") as file:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/passwd"
+        file.addfile(member)
+    with pytest.raises(InputError, match=said):
+        detect(path)
+
+
+def test_a_compressed_tar_is_told_to_be_unpacked(tmp_path):
+    path = tmp_path / "product.tar.gz"
+    with tarfile.open(path, "w:gz") as file:
+        file.addfile(tarfile.TarInfo("a_MTL.xml"))
+    with pytest.raises(InputError, match="unpack it"):
+        detect(path)
+
+
 def test_s4_a_link_out_of_a_folder_is_refused(tmp_path):
     folder = tmp_path / "a.SAFE"
     folder.mkdir()
@@ -93,7 +123,7 @@ def test_s5_a_vrt_is_refused_under_any_name(tmp_path, target):
     [
         ("MTD_MSIL1C.xml", "level 1C"),
         ("xl/workbook.xml", "spreadsheet"),
-        ("S2_FRE_R1.DBL.TIF", "MAJA's own format"),
+        ("S2_FRE_R1.DBL.TIF", "a product of MAJA without its"),
         ("readme.md", "a folder with readme.md"),
     ],
 )

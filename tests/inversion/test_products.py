@@ -24,6 +24,8 @@ MADE = {
     ),
     "maja": products.maja,
     "maja zip": lambda folder: products.zipped(products.maja(folder)),
+    "maja native": products.maja_native,
+    "maja native zip": lambda folder: products.zipped(products.maja_native(folder)),
     "eopf": products.eopf,
     "hls": more.hls,
     "stac": more.stac,
@@ -225,6 +227,37 @@ def test_landsat(tmp_path):
     bare = opened(more.landsat(tmp_path / "bare", angles=False), "landsat-8", more.OLI)
     assert float(bare["sun_zenith_deg"]) == products.SUN
     assert "view_zenith_deg" not in bare
+
+
+def test_landsat_as_delivered_is_read_without_unpacking(tmp_path):
+    packed = products.packed(more.landsat(tmp_path))
+    dataset = opened(packed, "landsat-8", more.OLI)
+    np.testing.assert_allclose(
+        dataset["reflectance"], products.landscape("landsat-8", more.OLI), atol=1.4e-5
+    )
+    np.testing.assert_allclose(dataset["sun_zenith_deg"], products.SUN, atol=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == [packed.name]
+    packed.write_bytes(packed.read_bytes()[:30_000])
+    with pytest.raises(InputError, match=r"LC08.*\.tar"):
+        opened(packed, "landsat-8", more.OLI).load()
+
+
+def test_of_several_native_maja_products_one_is_named(tmp_path):
+    folder = products.maja_native(tmp_path)
+    first = next(folder.glob("*.HDR"))
+    second = first.with_name(first.name.replace("20220618", "20220620"))
+    second.write_text(first.read_text())
+    with pytest.raises(InputError, match=r"expected one \*_L2VALD_\*\.HDR, found 2"):
+        opened(folder)
+    assert opened(first).attrs["product"] == first.stem
+
+
+@pytest.mark.parametrize("value", ["0", "7", "-1"])
+def test_r6_a_native_maja_scale_that_cannot_be_is_refused(tmp_path, value):
+    header = next(products.maja_native(tmp_path).glob("*.HDR"))
+    header.write_text(header.read_text().replace("0.000100000", value))
+    with pytest.raises(InputError, match=r"Quantification_Value near 0\.0001, found"):
+        opened(header)
 
 
 @pytest.mark.parametrize("make", [more.enmap, more.prisma, more.envi])
