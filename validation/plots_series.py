@@ -71,7 +71,7 @@ def _panel(axes: Axes, own: pd.DataFrame, course: pd.DataFrame) -> None:
         own["day"], own["measured"], yerr=own["measured_std"].fillna(0), fmt="s", ms=3.5,
         color=COLOURS[1], elinewidth=0.8, label="measured",
     )  # fmt: skip
-    locator = AutoDateLocator(maxticks=5)
+    locator = AutoDateLocator(minticks=2, maxticks=5)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))

@@ -22,6 +22,8 @@ from validation.dates import parse_dates
 VECTOR = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".zip")
 SHEETS = (".xlsx", ".xlsm")
 WGS84 = "EPSG:4326"
+SHORT = 10
+"""Letters of a column's name that a shapefile keeps."""
 ALIASES = {
     "latitude": "lat", "lon_wgs84": "lon", "longitude": "lon", "lng": "lon", "lat_wgs84": "lat",
     "easting": "x", "northing": "y", "date": "field_date", "plot_id": "plot", "esu": "plot",
@@ -185,7 +187,16 @@ def _vector(path: Path, said: Reading) -> tuple[pd.DataFrame, Any]:
             )
         shapes = shapes.set_crs(crs(said.crs))
     geometry = shapes.geometry.to_crs(WGS84).reset_index(drop=True)
-    return pd.DataFrame(shapes.drop(columns="geometry")), geometry
+    frame = pd.DataFrame(shapes.drop(columns="geometry"))
+    return (_whole_names(frame) if path.suffix.lower() in (".shp", ".zip") else frame), geometry
+
+
+def _whole_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Our names in the place of what ten letters, all that a shapefile keeps, leave of them."""
+    short = {
+        name[:SHORT]: name for name in _OURS if len(name) > SHORT and name[:SHORT] not in _OURS
+    }
+    return frame.rename(columns=lambda name: short.get(str(name).lower(), name))
 
 
 def crs(text: str) -> Any:
@@ -196,11 +207,13 @@ def crs(text: str) -> Any:
     UsageError
         If there is none of that name.
     """
+    from rasterio import Env
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     try:
-        return CRS.from_user_input(text)
+        with Env():  # keeps the library's own words off the terminal
+            return CRS.from_user_input(text)
     except CRSError:
         raise UsageError(f"--crs: expected a code such as EPSG:32632, got {text!r}") from None
 
@@ -225,6 +238,7 @@ def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], source: str) -> pd
 _OURS = {
     "lat", "lon", "x", "y", "site", "plot", "crop", "biome", "field_date", "image_date",
     "lai_method", "lai_definition", "clumping_index", "green_fraction",
+    "sun_zenith_deg", "view_zenith_deg", "relative_azimuth_deg",
     *(name for names in fielddata.MEASURED.values() for name in names),
     *(f"{name}_std" for names in fielddata.MEASURED.values() for name in names),
 }  # fmt: skip

@@ -157,3 +157,33 @@ def test_a_broken_file_is_refused_in_a_sentence(tmp_path, name, content, said):
         read_field(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
         read_field(tmp_path / f"absent-{name}")
+
+
+def test_a_shapefile_keeps_ten_letters_of_a_name(tmp_path):
+    """relative_azimuth_deg is relative_a there; lai_method, of ten letters, stays what it is."""
+    import geopandas
+
+    table = {"plot": ["a"], "lai": [1.5], "lai_std": [0.2], "lai_method": ["DHP"]}
+    table |= {
+        "sun_zenith": [30.0],
+        "view_zenit": [5.0],
+        "relative_a": [97.0],
+        "lai_defini": ["LAI"],
+    }
+    points = geopandas.GeoSeries.from_xy([9.0], [47.0], crs="EPSG:4326")
+    geopandas.GeoDataFrame(table, geometry=points).to_file(tmp_path / "plots.shp")
+    rows = read_field(tmp_path / "plots.shp").rows
+    angles = ["sun_zenith_deg", "view_zenith_deg", "relative_azimuth_deg"]
+    assert rows[angles].to_numpy().tolist() == [[30.0, 5.0, 97.0]]
+    assert rows["lai_definition"].tolist() == ["LAI"]
+    assert rows["lai_method"].tolist() == ["DHP"]
+
+
+def test_an_unknown_system_is_one_sentence_and_nothing_more(tmp_path, capfd):
+    path = tmp_path / "plots.csv"
+    path.write_text("plot,x,y,lai\na,500000,5200000,1\n", "utf-8")
+    with pytest.raises(
+        UsageError, match=r"--crs: expected a code such as EPSG:32632, got 'EPSG:9{8}'"
+    ):
+        read_field(path, Reading(crs="EPSG:99999999"))
+    assert capfd.readouterr().err == ""
