@@ -8,7 +8,8 @@ chapter 3). A pixel with fewer than `LEAST` entries that effectively count is fl
 """
 
 import functools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +23,14 @@ ENTRIES, BEST, LEAST = 20_000, 2_000, 5.0
 ROUNDED = (5.0, 5.0, 30.0)
 """Steps [degree] of sun zenith, view zenith and relative azimuth between tables."""
 PORTION = 256
+
+
+class Likely(NamedTuple):
+    """Pixels [n], the scores [entry, parameter] of their table, ln p(x | entry) [n, entry]."""
+
+    pixels: Tensor
+    scores: Tensor
+    log_likelihood: Tensor
 
 
 class Lookup:
@@ -50,24 +59,30 @@ class Lookup:
         """Estimate as the model does, from the likeliest entries."""
         model = self._model
         seen, known = inputs(model, reflectance.clone(), angles.clone())
-        steps = torch.tensor(ROUNDED).to(known)
-        geometries, which = torch.unique(
-            (known / steps).round() * steps, dim=0, return_inverse=True
-        )
         points = seen.new_zeros((len(seen), min(BEST, self._entries), len(model.space)))
         weights = points.new_zeros(points.shape[:2])
-        for number, geometry in enumerate(geometries):
-            scores, spectra = self._table(tuple(geometry.tolist()))
-            for pixels in torch.nonzero(which == number).squeeze(-1).split(PORTION):
-                likely = model.likelihood.log_prob(seen[pixels].unsqueeze(1), spectra)
-                best = likely.topk(points.shape[1], -1)
-                points[pixels] = scores[best.indices]
-                weights[pixels] = best.values.log_softmax(-1)
+        for pixels, scores, likely in self.likelihoods(seen, known):
+            best = likely.topk(points.shape[1], -1)
+            points[pixels] = scores[best.indices]
+            weights[pixels] = best.values.log_softmax(-1)
         cloud = Weighted(points, weights)
         found = model.summarise(
             Posterior(cloud, model.prior), seen, angles.clone().to(seen), variables
         )
         return Refinement(**found._asdict(), converged=cloud.effective >= LEAST)
+
+    @torch.no_grad()
+    def likelihoods(self, reflectance: Tensor, angles: Tensor) -> Iterator[Likely]:
+        """Yield portions of the pixels with the table of their geometry."""
+        steps = torch.tensor(ROUNDED).to(angles)
+        geometries, which = torch.unique(
+            (angles / steps).round() * steps, dim=0, return_inverse=True
+        )
+        for number, geometry in enumerate(geometries):
+            scores, spectra = self._table(tuple(geometry.tolist()))
+            for pixels in torch.nonzero(which == number).squeeze(-1).split(PORTION):
+                likely = self._model.likelihood.log_prob(reflectance[pixels].unsqueeze(1), spectra)
+                yield Likely(pixels, scores, likely)
 
     def _simulated(self, geometry: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
         """Scores [entry, parameter] and spectra [entry, band] of a table."""
