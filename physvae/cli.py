@@ -198,6 +198,8 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     if is_emulator(config):
+        if resume or device != "cpu":
+            raise UsageError("--resume, --device: expected the file of a model, got an emulator's")
         train_from(config, output, root)
         return
     plan = read_config(config)
