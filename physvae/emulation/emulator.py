@@ -154,23 +154,35 @@ class Emulator(nn.Module):
         made._weights, made._once = weights, {}
         return made
 
+    def matrix(self, factor: str) -> Tensor:
+        """From nodes to a factor [node + 1, wavelength | band], float64; the last row is added.
+
+        Raises
+        ------
+        ValueError
+            An emulator without nodes.
+        """
+        nodes, decoder = self.interpolator, self.decoders[factor]
+        if not isinstance(nodes, Nodes) or not isinstance(decoder, LinearDecoder):
+            raise ValueError(f"emulator: expected one by nodes, got {self.name}")
+        layer, last = nodes.map(factor), decoder.last
+        weight = last.weight.double()
+        offset = weight @ layer.bias.double() + last.bias.double()
+        return torch.cat([(weight @ layer.weight.double()).T, offset.unsqueeze(0)]).detach()
+
     def _spectra(self, theta: Tensor, angles: Tensor) -> tuple[dict[str, Tensor], Products]:
         """Spectra by factor [n, wavelength | band], and the products [n]."""
         if isinstance(self.interpolator, Nodes) and not self.training:
-            maps = {name: self._folded(self.interpolator, name, theta) for name in self.factors}
+            maps = {name: self._folded(name, theta) for name in self.factors}
             return self.interpolator.decoded(theta, angles, maps)
         latents: Latents = self.interpolator(theta, angles, self.factors)
         return {k: self._decode(k, z) for k, z in latents.z.items()}, latents.products
 
-    def _folded(self, nodes: Nodes, factor: str, theta: Tensor) -> Tensor:
-        """Interpolator and decoder as one matrix [node + 1, wavelength | band], made once."""
+    def _folded(self, factor: str, theta: Tensor) -> Tensor:
+        """`matrix` in the dtype of theta, made once."""
         key = (factor, theta.dtype, theta.device)
         if key not in self._once:
-            layer, last = nodes.map(factor), cast(LinearDecoder, self.decoders[factor]).last
-            decoder = last.weight.double()
-            offset = decoder @ layer.bias.double() + last.bias.double()
-            both = torch.cat([(decoder @ layer.weight.double()).T, offset.unsqueeze(0)])
-            self._once[key] = both.detach().to(theta)
+            self._once[key] = self.matrix(factor).to(theta)
         return self._once[key]
 
     def _decode(self, factor: str, z: Tensor) -> Tensor:

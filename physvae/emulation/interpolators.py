@@ -13,6 +13,7 @@ from physvae.emulation.features import FEATURES, CanopyFeatures
 from physvae.emulation.plans import NetworkPlan
 from rtm import CanopyReflectance, ParameterSpace, Prosail
 
+_ROWS = 128  # of a product, by thread
 Products = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -107,8 +108,23 @@ class Nodes(nn.Module):
         spectra = {}
         for name, matrix in maps.items():
             nodes = torch.cat([getattr(seen, name).T, one])
-            spectra[name] = nodes.T @ matrix
+            spectra[name] = product(nodes.T, matrix)
         return spectra, products_of(seen)
+
+
+def product(x: Tensor, matrix: Tensor) -> Tensor:
+    """x [n, node] times a matrix [node, wavelength].
+
+    On a processor in parts of rows: with thousands of columns that takes little more than half as
+    long, as a part's result stays near while it is summed.
+    """
+    if x.requires_grad or x.device.type != "cpu":
+        return x @ matrix
+    found = x.new_empty(len(x), matrix.shape[1])
+    rows = _ROWS * torch.get_num_threads()
+    for part, result in zip(x.split(rows), found.split(rows), strict=True):
+        torch.mm(part, matrix, out=result)
+    return found
 
 
 def products_of(seen: CanopyReflectance) -> Products:
