@@ -96,16 +96,22 @@ class Missing(Section):
 
 
 class Spectra(Section):
-    """One source of real, unlabelled spectra: a CSV or Parquet table, or a Zarr store of patches.
+    """One source of real, unlabelled spectra: a table, a Zarr store of patches, or a tar shard.
 
     Columns: the bands, the angles, `group` for what is held out together (with `date` [ISO date
-    or day], also what makes a series).
+    or day], also what makes a series). Of a shard: reflectance = `scale` · number + `offset`, the
+    array `mask` with the classes `clear`, and how many `pixels` to take of a patch.
     """
 
     file: str
     sun_zenith: str = "sun_zenith_deg"
     group: str | None = None
     date: str | None = None
+    scale: Positive = 1e-4
+    offset: float = 0.0
+    mask: str | None = None
+    clear: tuple[int, ...] = (0,)
+    pixels: Annotated[int, Field(ge=1)] = 256
 
 
 class Loss(Section):

@@ -2,7 +2,8 @@
 
 Table (CSV, Parquet): a row a spectrum; columns are the bands, the angles, a group and a date.
 Zarr group: `reflectance` [patch, y, x, band] with the attribute `bands`, reflectance 0-1, NaN
-where missing, and `angles` [patch, 3] (tts, tto, psi) [degree] where they are known.
+where missing, and `angles` [patch, 3] (tts, tto, psi) [degree] where they are known. Tar shards:
+see `physvae.shards`.
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from physvae.config import Config, Spectra
 from physvae.errors import InputError
+from physvae.shards import pixels_of, shard_patches
 from physvae.tables import read_table
 
 HELD_OUT = 5  # every fifth group (or row, or patch) is kept for evaluation
@@ -64,9 +66,11 @@ def read_spectra(
         Where the source is not what the file of training says or the encoder needs.
     """
     kind = getattr(plan, "kind", "mlp")
+    if path.suffix in (".zarr", ".tar") and kind == "temporal":
+        raise InputError(f"{path}: expected a table with dates for a series, got patches")
+    if path.suffix == ".tar":
+        return _shard(path, entry, bands, plan.patch if plan and kind == "spatial" else None)
     if path.suffix == ".zarr":
-        if kind == "temporal":
-            raise InputError(f"{path}: expected a table with dates for a series, got patches")
         return _patches(path, bands, plan.patch if plan and kind == "spatial" else None)
     if kind == "spatial":
         raise InputError(f"{path}: expected a Zarr store of patches, got a table")
@@ -163,17 +167,40 @@ def _patches(path: Path, bands: tuple[str, ...], size: int | None) -> tuple[Real
     if values.ndim != 4 or set(bands) - set(names):
         raise InputError(f"{path}: expected reflectance [patch, y, x, band] with bands {bands}")
     x = torch.from_numpy(values[..., [names.index(band) for band in bands]])
-    patch = torch.arange(len(x))
     a = torch.full((len(x), 3), torch.nan) if angles is None else torch.from_numpy(angles)
-    if size is None:
-        patch = patch[:, None, None].expand(x.shape[:-1]).flatten()
-        x, a = x.flatten(0, 2), a[:, None, None].expand(*x.shape[:-1], 3).flatten(0, 2)
-    else:
-        if min(x.shape[1:3]) < size:
-            raise InputError(f"{path}: expected patches of {size} pixels or more, got smaller")
-        tiles = x.unfold(1, size, size).unfold(2, size, size)  # [patch, row, column, band, y, x]
-        count = tiles.shape[1] * tiles.shape[2]
-        x = tiles.flatten(0, 2).movedim(1, -1)
-        patch = patch.repeat_interleave(count)
-        a = a.repeat_interleave(count, 0)[:, None, None].expand(*x.shape[:-1], 3)
+    if size is not None:
+        return _tiles(path, x, a, size)
+    patch = torch.arange(len(x))[:, None, None].expand(x.shape[:-1]).flatten()
+    x, a = x.flatten(0, 2), a[:, None, None].expand(*x.shape[:-1], 3).flatten(0, 2)
     return RealSpectra(x, a), patch % HELD_OUT != HELD_OUT - 1
+
+
+def _tiles(path: Path, x: Tensor, angles: Tensor, size: int) -> tuple[RealSpectra, Tensor]:
+    """Patches [patch, y, x, band] cut to squares of `size`, none of which overlap."""
+    if min(x.shape[1:3]) < size:
+        raise InputError(f"{path}: expected patches of {size} pixels or more, got smaller")
+    tiles = x.unfold(1, size, size).unfold(2, size, size)  # [patch, row, column, band, y, x]
+    count = tiles.shape[1] * tiles.shape[2]
+    patch = torch.arange(len(x)).repeat_interleave(count)
+    x = tiles.flatten(0, 2).movedim(1, -1)
+    a = angles.repeat_interleave(count, 0)[:, None, None].expand(*x.shape[:-1], 3)
+    return RealSpectra(x, a), patch % HELD_OUT != HELD_OUT - 1
+
+
+def _shard(
+    path: Path, entry: Spectra, bands: tuple[str, ...], size: int | None
+) -> tuple[RealSpectra, Tensor]:
+    """Some pixels of every patch, or the whole of it cut to `size`; its angles are not known."""
+    parts, kept = [], []
+    for i, patch in enumerate(shard_patches(path, entry, bands)):
+        if size is None:
+            x = torch.from_numpy(pixels_of(patch, entry.pixels, i)).float()
+        else:
+            whole = torch.from_numpy(patch).float().unsqueeze(0)
+            x = _tiles(path, whole, torch.empty(1, 3), size)[0].reflectance
+        parts.append(x)
+        kept.append(torch.full((len(x),), i % HELD_OUT != HELD_OUT - 1))
+    if not parts:
+        raise InputError(f"{path}: expected samples NAME.zarr.zip, got none")
+    x = torch.cat(parts)
+    return RealSpectra(x, torch.full((*x.shape[:-1], 3), torch.nan)), torch.cat(kept)

@@ -29,7 +29,7 @@ __all__ = ["Trainer", "build", "read_spectra", "soils_of"]
 
 STRIDE = 1_000_003  # between the seeds of two runs, which are added to the step
 SCALED = 20_000  # simulated spectra behind the scaling of the features
-LONG = 2000  # steps for which compiling the physics pays
+WORTH = 1_000_000  # decodings for which compiling the physics pays
 VALIDATION = 404  # added to the seed for the simulations of early stopping
 
 
@@ -80,6 +80,12 @@ def build(config: Config, data: Path) -> PhysVAE:
     return model
 
 
+def _decodings(config: Config) -> int:
+    """How many spectra the physics computes in a training."""
+    real = config.optimiser.spectra * config.loss.draws if config.spectra else 0
+    return config.optimiser.steps * (config.optimiser.simulations + real)
+
+
 class Trainer:
     """One training run in one folder.
 
@@ -99,7 +105,7 @@ class Trainer:
         self.model = build(config, data)
         self.soils = soils_of(config, data, self.model)
         self.model.to(self.device)
-        if config.optimiser.steps >= LONG:
+        if _decodings(config) >= WORTH:
             self.model.physical.compile()
         if self.soils:
             self.soils.decoder.to(self.device)
