@@ -42,6 +42,7 @@ def series(
     for axes, (site, plot) in zip(panels.flat, names, strict=False):
         _panel(axes, _of(pairs, site, plot), _of(courses, site, plot))
         axes.set_title(plain(f"{plot}, {site}", longest=38), fontsize=8)
+    panels.flat[0].set_ylim(bottom=min(0.0, panels.flat[0].get_ylim()[0]))  # all share it
     for axes in panels.flat[len(names) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:
@@ -74,7 +75,6 @@ def _panel(axes: Axes, own: pd.DataFrame, course: pd.DataFrame) -> None:
     locator = AutoDateLocator(minticks=2, maxticks=5)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.tick_params(labelsize=7)
     axes.grid(True)
 

@@ -24,8 +24,8 @@ def reconstruction(page: Page, setting: Setting) -> None:
         "Mean squared error of the decoded spectrum in units of each band's variance over the",
         "data set, with the learned residual and with PROSAIL alone (the same posterior), and the",
         "share of spectra that the model itself flags as a misfit. Crops and forest were seen in",
-        "training without any label; the pixels of the chips (Barbellino: 1 km² of an alpine",
-        "valley in Italy; Strickhof: Swiss fields, without B8 and without angles) were not.",
+        "training without any label; the pixels of the chips (Barbellino: 24 × 42 pixels in the",
+        "Italian Alps; Strickhof: Swiss fields, without B8 and without angles) were not.",
     )
     sets = spectra(setting.model, setting.data)
     found = {name: reconstruct(setting.model, f, source=name) for name, f in sets.items()}

@@ -61,8 +61,8 @@ def verdict(found: dict) -> str:
         return "At no level do the quantiles cover less than they claim by more than 1 %."
     return (
         f"At {', '.join(low)} the quantiles cover less than they claim: they are those of the "
-        "simulator, whose noise has no part for the plot, for its definition of LAI and for what "
-        "PROSAIL cannot follow. Users who need other levels than the stated one should adjust "
+        "simulator, which knows nothing of the difference between plot and pixel or between "
+        "definitions of LAI. Users who need other levels than the stated one should adjust "
         "them on plots of their own (`physvae calibrate`)."
     )
 

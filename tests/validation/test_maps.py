@@ -158,6 +158,9 @@ def test_a_plot_is_followed_over_all_maps_and_drawn(tmp_path):
     points = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
     assert points["every map"] == 5
     assert points["compared"] == 2
+    low, high = figure.axes[0].get_ylim()
+    assert low <= 0
+    assert high >= course["estimate_p975"].max()
     assert courses(field, products[:1], set(), Rules()).empty
 
 
