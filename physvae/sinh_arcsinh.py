@@ -8,6 +8,7 @@ Quantiles and density are in closed form. Jones & Pewsey 2009, 10.1093/biomet/as
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from physvae.priors import standard_normal_log_prob
@@ -24,7 +25,7 @@ class SinhArcsinh(NamedTuple):
     def at(self, score: Tensor) -> Tensor:
         """Value w [...] at standard normal scores z: the quantile at Φ(z); broadcasts."""
         grown = ((score.asinh() + self.skewness) / self.tail).exp()
-        return self.location + (0.5 * self.scale) * (grown - grown.reciprocal())
+        return torch.addcmul(self.location, self.scale, grown - grown.reciprocal(), value=0.5)
 
     def score(self, value: Tensor) -> Tensor:
         """Standard normal score z [...] of a value w."""

@@ -49,16 +49,21 @@ class Marginals:
 
     def quantile(self, score: float) -> Tensor:
         """Traits [..., trait] at the standard normal score of a probability."""
-        return self._value(self.law.at(self._actual(self.widen * score)))
+        return self.low + (self.high - self.low) * self._share(score)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [..., trait]."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-        values = [self.quantile(float(z)) for z in nodes]
-        shares = (weights / weights.sum()).tolist()
-        mean = sum((p * v for p, v in zip(shares, values, strict=True)), torch.zeros(()))
-        parts = (p * (v - mean).square() for p, v in zip(shares, values, strict=True))
-        return mean, sum(parts, torch.zeros(())).sqrt()
+        middle = self._share(0.0)  # from which deviations keep their digits
+        first, second = torch.zeros_like(middle), torch.zeros_like(middle)
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+            if node != 0.0:
+                away = self._share(float(node)).sub_(middle)
+                first.add_(away, alpha=float(weight))
+                second.addcmul_(away, away, value=float(weight))
+        variance = second.addcmul_(first, first, value=-1.0).clamp_min_(0.0)
+        span = self.high - self.low
+        return self.low + span * (middle + first), span * variance.sqrt_()
 
     def raw_score(self, value: Tensor) -> Tensor:
         """Scores [..., trait] of traits as the law alone has them."""
@@ -77,8 +82,9 @@ class Marginals:
         share = (value - self.low) / (self.high - self.low)
         return share.clamp(_EDGE, 1 - _EDGE).logit()
 
-    def _value(self, w: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) * w.sigmoid()
+    def _share(self, score: float) -> Tensor:
+        """How far up their range traits [..., trait] lie at a normal score, 0 to 1."""
+        return self.law.at(self._actual(self.widen * score)).sigmoid_()
 
     def _actual(self, nominal: Tensor) -> Tensor:
         """[trait], linear between the nodes of the table and of slope 1 beyond them."""
@@ -155,7 +161,7 @@ class Summaries(nn.Module):
         rows = [k * self.traits + t for k in range(4) for t in chosen]
         rows += range(4 * self.traits, len(self.last.bias))
         hidden = self.trunk(features)
-        out = nn.functional.linear(hidden, self.last.weight[rows], self.last.bias[rows])
+        out = _by_columns(hidden, self.last.weight[rows], self.last.bias[rows])
         n = len(chosen)
         location, scale, skewness, tail = (out[..., k * n : (k + 1) * n] for k in range(4))
         law = SinhArcsinh(
@@ -180,3 +186,12 @@ class Summaries(nn.Module):
         self.table.copy_(torch.quantile(scores, levels, dim=0))
         rise = 1e-4 * NOMINAL.unsqueeze(-1)  # strictly rising, also where traits pile up
         self.table.copy_(self.table.cummax(0).values + rise)
+
+
+def _by_columns(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear layer [..., output] that lies in memory column by column.
+
+    What follows takes a few columns at a time, over all pixels: thrice as quick as across rows.
+    """
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    return torch.addmm(bias.unsqueeze(-1), weight, flat.T).T.reshape(*hidden.shape[:-1], -1)
