@@ -230,6 +230,15 @@ def test_many_products_one_of_them_broken(shipped, tmp_path, capsys):
     assert [file.name for file in (tmp_path / "two").iterdir()] == ["day2.nc"]
 
 
+def test_r2_a_refused_product_leaves_no_file(shipped, tmp_path, capsys):
+    """An offset in the pixels that the metadata do not state: exit code 3, one sentence."""
+    (tmp_path / "out").mkdir()
+    source = products.safe(tmp_path, offset=0.0, stated=-1000.0)
+    assert command(source, "-o", tmp_path / "out" / "map.tif") == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_composite_of_two_dates(shipped, tmp_path, capsys):
     path = scenes(tmp_path)
     path.write_text("\n".join(path.read_text().splitlines()[:3]))

@@ -1,5 +1,6 @@
 """The shipped model on real pixels: every table and image of the reference data goes through."""
 
+import socket
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -9,6 +10,7 @@ import rasterio
 from rio_cogeo import cog_validate
 
 import physvae
+import products
 from inversion.kernel import retrieve_block
 from inversion.quality import Quality
 from physvae.__main__ import run
@@ -84,6 +86,20 @@ def test_cutting_changes_nothing():
     parts = retrieve_block(model, spectra, angles, variables=VARIABLES, batch=7)
     np.testing.assert_allclose(parts.estimates, whole.estimates, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(parts.quality, whole.quality)
+
+
+@pytest.mark.parametrize("ending", ["tif", "nc", "zarr"])
+def test_s8_a_map_is_made_without_the_network(tmp_path, monkeypatch, ending):
+    """Whoever would connect or look up a name fails, and nobody does."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    safe = products.safe(tmp_path)
+    options = ["--variables", "lai,fapar"]
+    assert retrieve(safe, "-o", tmp_path / f"out.{ending}", *options) == 0
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pkl", ".ckpt", ".joblib"])

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,16 @@ def test_an_operating_system_that_refuses_is_told_with_the_goal(tmp_path):
     with pytest.raises(OSError, match=no_space), atomic(goal) as temporary:
         _fill_the_disk(temporary)
     assert not list(tmp_path.iterdir())
+
+
+def test_f2_a_folder_that_cannot_be_written_is_told(traits, tmp_path):
+    """The superuser may write anywhere but where the kernel lets nobody."""
+    folder = tmp_path if os.geteuid() else Path("/proc")
+    folder.chmod(0o555) if os.geteuid() else None
+    with pytest.raises(OSError, match=r"out\.tif: cannot be written"):
+        maps.write(traits, folder / "out.tif")
+    tmp_path.chmod(0o755)
+    assert list(tmp_path.glob("*out*")) == []
 
 
 @pytest.fixture
