@@ -1,35 +1,42 @@
 """A Sentinel-2 tile from the product on disk to the finished map: speed, memory, robustness.
 
     python benchmarks/maps.py [--side 549] [--method amortised] [--workers 0] [--repeat 1]
-                              [--output OUT.tif] [--kill]
+                              [--output OUT.tif] [--kill] [--interrupt]
 
 Builds a SAFE product of side x side pixels of 20 m (a full tile has 5490), retrieves it, and
-prints pixels a second, minutes, the share of reading, estimating and writing, the largest memory
-and the size of the graph. --repeat retrieves it again and again and prints the memory after each;
---kill ends one of two worker processes half way and compares the map with that of a quiet run.
+prints pixels a second, minutes, the share of reading, estimating and writing in the processor
+time, the largest memory and the size of the graph. --repeat retrieves it again and again and
+prints the memory after each; --kill ends one of two worker processes half way and compares the
+map with that of a quiet run; --interrupt sends Ctrl-C half way and tells how long it took.
 """
 
 import argparse
 import logging
+import multiprocessing
 import os
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
 import rasterio
 
+import inversion.maps
 from inversion import cluster
 from inversion.kernel import DEFAULT_VARIABLES, load_model
 from inversion.maps import retrieve
 from inversion.methods import estimator
-from inversion.readers import Declaration, sentinel2
+from inversion.readers import Declaration, rasters, sentinel2
 from inversion.run import Job, retrieve_file
 from inversion.writers import maps
+from inversion.writers.work import Work
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "inversion"))
 import products
@@ -38,12 +45,64 @@ MIB = 1 << 20
 
 
 def product(folder: Path, side: int) -> Path:
-    """A product whose fields repeat the landscape of the tests, with the noise of a sensor."""
-    plain = products.landscape()
+    """A product whose fields repeat the landscape of the tests, with the noise of a sensor.
+
+    Of the bands of 10 m only B8, which has no file of 20 m; the others would not be read.
+    """
+    plain = products.landscape().astype(np.float32)
     times = -(-side // plain.shape[1])
     products.SIDE = side
-    noise = np.random.default_rng(0).normal(1.0, 0.02, (1, side, side))
-    return products.safe(folder, values=np.tile(plain, (1, times, times))[:, :side, :side] * noise)
+    noise = np.random.default_rng(0).normal(1.0, 0.02, (side, side)).astype(np.float32)
+    values = [np.tile(band, (times, times))[:side, :side] * noise for band in plain]
+    return products.safe(folder, values=np.stack(values), fine=("B8",))
+
+
+def built(folder: Path, side: int) -> Path:
+    """The product, made by another process, whose memory does not count."""
+    process = multiprocessing.get_context("spawn").Process(target=product, args=(folder, side))
+    process.start()
+    process.join()
+    return next(folder.glob("*.SAFE"))
+
+
+class Shares:
+    """Processor time [s] of the threads within functions that are watched."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def watch(self, holder: Any, name: str, label: str) -> None:
+        """Count what a function of a module or class takes under a label."""
+        plain = getattr(holder, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.thread_time()
+            try:
+                return plain(*arguments, **options)
+            finally:
+                self.seconds[label] += time.thread_time() - start
+
+        setattr(holder, name, timed)
+
+    def __str__(self) -> str:
+        whole = time.process_time()
+        parts = [f"{label} {part / whole:.0%}" for label, part in self.seconds.items()]
+        return f"of {whole:.0f} s of processor time: {', '.join(parts)}"
+
+
+def interrupted(safe: Path, folder: Path) -> str:
+    """Send Ctrl-C to the command once its first portion is written."""
+    output = folder / "stopped.tif"
+    command = [sys.executable, "-m", "physvae", "retrieve", str(safe), "-o", str(output)]
+    process = subprocess.Popen([*command, "--chunk", "128"], start_new_session=True)
+    journal = folder / ".stopped.tif.work" / "done-1-of-1"
+    while process.poll() is None and not journal.is_file():
+        time.sleep(0.02)
+    start = time.perf_counter()
+    os.killpg(process.pid, signal.SIGINT)
+    code = process.wait()
+    kept = len(journal.read_text().splitlines())
+    return f"Ctrl-C: exit {code} after {time.perf_counter() - start:.1f} s, {kept} portion(s) kept"
 
 
 def memory() -> float:
@@ -119,21 +178,30 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--interrupt", action="store_true")
     asked = parser.parse_args(arguments)
     logging.getLogger("rasterio").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
-        safe = product(folder, asked.side)
+        safe = built(folder, asked.side)
         print(f"product of {asked.side} x {asked.side} in {time.perf_counter() - start:.0f} s")
         if asked.kill:
             print(killed(safe, folder))
+        if asked.interrupt:
+            print(interrupted(safe, folder))
+        if asked.kill or asked.interrupt:
             return 0
         reading, speed = stages(safe, asked.side, asked.method)
         print(f"reading alone {reading:.1f} s; {asked.method} alone {speed:,.0f} pixels/s")
         print(f"graph {graph_size(safe)}; memory before {peak():,.0f} MiB")
         job = Job(method=asked.method, workers=asked.workers or None, variables=DEFAULT_VARIABLES)
         goal = asked.output or folder / "map.tif"
+        shares = Shares()
+        shares.watch(rasters.Layer, "stored", "reading")
+        shares.watch(inversion.maps, "retrieve_block", "estimating")
+        shares.watch(Work, "put", "keeping")
+        shares.watch(maps, "_assemble", "writing")
         for turn in range(asked.repeat):
             written, told = time.perf_counter(), retrieve_file(safe, goal, job)
             seconds = time.perf_counter() - written
@@ -141,6 +209,7 @@ def main(arguments: list[str]) -> int:
                 f"run {turn + 1}: {asked.side**2 / seconds:,.0f} pixels/s, {seconds / 60:.2f} min,"
                 f" memory {memory():,.0f} MiB, largest {peak():,.0f} MiB"
             )
+        print(shares)
         print("\n".join(told[:2]))
         print(f"file {goal.stat().st_size / MIB:,.0f} MiB")
     return 0

@@ -90,7 +90,7 @@ def safe(
     folder: Path, *, baseline: str = "05.09", platform: str = "A", offset: float | None = None,
     stated: float | None = None, quantification: str = "10000", epsg: str = "EPSG:32632",
     missing: tuple[str, ...] = (), holes=None, sun: float = SUN, name: str = "",
-    values: np.ndarray | None = None,
+    values: np.ndarray | None = None, fine: tuple[str, ...] = ("B2", "B3", "B4", "B8"),
 ) -> Path:  # fmt: skip
     """A SAFE folder; `offset` is in the pixels, `stated` in the metadata, both as numbers."""
     old = baseline < "04.00"
@@ -112,9 +112,8 @@ def safe(
         start = "T32TMT_20220618T102559"
         if band != "B8":
             write(images / "R20m" / f"{start}_{label}_20m.jp2", numbers, 20, code, **JP2)
-        if band in ("B2", "B3", "B4", "B8"):
-            fine = finer(numbers)
-            write(images / "R10m" / f"{start}_{label}_10m.jp2", fine, 10, code, **JP2)
+        if band in fine:
+            write(images / "R10m" / f"{start}_{label}_10m.jp2", finer(numbers), 10, code, **JP2)
     classes = np.full((SIDE, SIDE), 4, np.uint8)
     classes[:2] = 9
     write(images / "R20m" / "T32TMT_20220618T102559_SCL_20m.jp2", classes, 20, code, **JP2)
