@@ -66,15 +66,22 @@ def around(model: Any, scores: Tensor, reflectance: Tensor, angles: Tensor) -> L
 def whitened(
     model: Any, scores: Tensor, reflectance: Tensor, angles: Tensor
 ) -> tuple[Float[Tensor, "n band"], Float[Tensor, "n band parameter"]]:
-    """Residuals L⁻¹(μ − x) and their slopes L⁻¹J, Σ = LLᵀ; 0 where a band is missing."""
+    """Residuals L⁻¹(μ − x) and their slopes L⁻¹J, Σ = LLᵀ; 0 where a band is missing.
+
+    Where the decoder is linear in fewer nodes than it has bands, these are differentiated.
+    """
+    few = getattr(model.physical, "few", False)
     with torch.enable_grad():
         at = scores.detach().requires_grad_()
-        mean = model.physical(model.prior(at), angles)
+        decode = model.physical.nodes if few else model.physical
+        mean = decode(model.prior(at), angles)
         rows = [
             torch.autograd.grad(mean[:, band].sum(), at, retain_graph=True)[0]
             for band in range(mean.shape[-1])
         ]
     mean, slopes = mean.detach(), torch.stack(rows, -2)
+    if few:
+        mean, slopes = model.physical.spread(mean), model.physical.weight.to(slopes) @ slopes
     seen = reflectance.isfinite()
     gap = torch.where(seen, mean - torch.nan_to_num(reflectance), 0.0)
     root = torch.linalg.cholesky(_covariance(model.likelihood, mean))

@@ -29,11 +29,23 @@ def _least_squares(model: Any, steps: int) -> Any:
     return LeastSquares(model, steps)
 
 
+@functools.lru_cache(maxsize=4)
+def _emulated(model: Any) -> Any:
+    from inversion.emulated import emulated
+
+    made = emulated(model)
+    made.physical.compile()
+    return made
+
+
 METHODS: dict[str, Callable[[Any, int], Any]] = {
     "amortised": lambda model, steps: model,
     "refined": _refined,
     "lut": _lookup,
     "lm": _least_squares,
+    "refined-emulated": lambda model, steps: _refined(_emulated(model), steps),
+    "lut-emulated": lambda model, steps: _lookup(_emulated(model), steps),
+    "lm-emulated": lambda model, steps: _least_squares(_emulated(model), steps),
 }
 
 
