@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
+from inversion.calibration import Calibration, Factors
 from inversion.kernel import load_model
+from physvae.errors import InputError
 from validation import evaluate, probability
 from validation.predictive import retrieve_with_quantiles, stated, trait_quantiles
+from validation.running import adjusted
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +82,16 @@ def test_columns_of_the_distribution_come_before_those_that_are_stated():
     names = ["lai", "lai_sd", "lai_p025", "lai_p975", "lai_q500", "lai_q100", "cab_q900"]
     assert probability.quantile_columns(names, "lai") == {0.1: "lai_q100", 0.5: "lai_q500"}
     assert list(probability.quantile_columns(names[:4], "lai")) == [0.025, 0.975]
+
+
+def test_an_adjustment_stretches_the_stated_interval_and_the_quantiles_alike():
+    """Twice as wide around the mean of 3: 2 becomes 1, 4.2 becomes 5.4."""
+    table = {"lai": [3.0], "lai_sd": [0.5], "lai_p025": [2.0], "lai_p975": [4.0]}
+    table |= {"lai_q025": [2.2], "lai_q500": [3.1], "lai_q975": [4.2]}
+    twice = Calibration({"lai": Factors((0.95,), (2.0,), 2.0)})
+    found = adjusted(pd.DataFrame(table), twice, "lai").iloc[0]
+    assert found[["lai_p025", "lai_p975"]].tolist() == pytest.approx([1.0, 5.0])
+    assert found[["lai_q025", "lai_q500", "lai_q975"]].tolist() == pytest.approx([1.4, 3.2, 5.4])
+    assert found["lai_sd"] == 1.0
+    with pytest.raises(InputError, match="expected quantiles of lai to adjust, got none"):
+        adjusted(pd.DataFrame({"lai": [3.0]}), twice, "lai")
