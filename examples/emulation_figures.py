@@ -96,13 +96,13 @@ def speed(paths: list[Path]):
     methods = list(dict.fromkeys(row["method"] for row in rows if row["rmse"] > 0.0))
     marks = "osv^D<>Ph*X"
     for index, method in enumerate(methods):
-        mine = [row for row in rows if row["method"] == method]
-        colour, mark = COLOURS[index % len(COLOURS)], marks[index % len(marks)]
+        mine = sorted((r for r in rows if r["method"] == method), key=lambda row: row["draws"])
+        colour, mark = plt.get_cmap("tab10")(index), marks[index % len(marks)]
         x, y = [row["rmse"] for row in mine], [row["speed"] for row in mine]
         axis.plot(x, y, mark, ls="-", lw=0.6, ms=5, color=colour, label=method)
         if len(mine) > 1:
-            axis.annotate(f"{mine[-1]['draws']}", (x[-1], y[-1]), fontsize=7,
-                          xytext=(4, 3), textcoords="offset points")  # fmt: skip
+            aside = {"xytext": (4, -9 if index % 2 else 3), "textcoords": "offset points"}
+            axis.annotate(f"{mine[-1]['draws']:,}", (x[-1], y[-1]), fontsize=7, **aside)
     axis.axvline(5e-4, color="#888888", lw=0.8, ls=":")
     axis.set(
         xscale="log", yscale="log", xlabel="RMSE of reflectance, the whole box",
