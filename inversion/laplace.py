@@ -66,7 +66,7 @@ def around(model: Any, scores: Tensor, reflectance: Tensor, angles: Tensor) -> L
 def whitened(
     model: Any, scores: Tensor, reflectance: Tensor, angles: Tensor
 ) -> tuple[Float[Tensor, "n band"], Float[Tensor, "n band parameter"]]:
-    """Residuals L⁻¹(μ − x) and their slopes L⁻¹J, Σ = LLᵀ; 0 where a band is missing.
+    """Residuals W(μ − x) and their slopes WJ, WᵀW = Σ⁻¹ of the bands seen; 0 where one is missing.
 
     Where the decoder is linear in fewer nodes than it has bands, these are differentiated.
     """
@@ -84,10 +84,8 @@ def whitened(
         mean, slopes = model.physical.spread(mean), model.physical.weight.to(slopes) @ slopes
     seen = reflectance.isfinite()
     gap = torch.where(seen, mean - torch.nan_to_num(reflectance), 0.0)
-    root = torch.linalg.cholesky(_covariance(model.likelihood, mean))
-    slopes = slopes * seen.unsqueeze(-1)
-    both = torch.cat((gap.unsqueeze(-1), slopes), -1)
-    solved = torch.linalg.solve_triangular(root, both, upper=False)
+    both = torch.cat((gap.unsqueeze(-1), slopes * seen.unsqueeze(-1)), -1)
+    solved = _whiten(model.likelihood, mean, seen, both)
     return solved[..., 0], solved[..., 1:]
 
 
@@ -105,9 +103,15 @@ def inputs(model: Any, reflectance: Tensor, angles: Tensor) -> tuple[Tensor, Ten
     return reflectance.to(kind), filled(angles.to(kind))
 
 
-def _covariance(likelihood: Any, mean: Tensor) -> Float[Tensor, "n band band"]:
-    """Σ = D + v vᵀ of the model's likelihood."""
-    shared = getattr(likelihood, "common", 0.0) * mean
-    return torch.diag_embed(likelihood.variance(mean)) + shared.unsqueeze(-1) * shared.unsqueeze(
-        -2
-    )
+def _whiten(
+    likelihood: Any, mean: Tensor, seen: Tensor, rows: Float[Tensor, "n band column"]
+) -> Float[Tensor, "n band column"]:
+    """W times rows, for Σ = D + v vᵀ of the bands seen, without a matrix of bands by bands.
+
+    With w = D^-½ v and s = wᵀw:  W = (I − c·w wᵀ) D^-½,  c = (1 − 1/√(1 + s))/s.
+    """
+    sd = likelihood.variance(mean).sqrt()
+    w = (getattr(likelihood, "common", 0.0) * mean * seen / sd).unsqueeze(-1)
+    root = (1.0 + w.square().sum(-2, keepdim=True)).sqrt()
+    scaled = rows / sd.unsqueeze(-1)
+    return scaled - w * (w.mT @ scaled) / (root * (1.0 + root))  # c = 1/(√(1 + s)·(1 + √(1 + s)))

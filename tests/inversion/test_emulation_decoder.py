@@ -1,11 +1,13 @@
 """Models with an emulated decoder: bands, slopes and estimates against the exact decoder's."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 import physvae
 from inversion.emulated import emulated
-from inversion.laplace import Local, around, whitened
+from inversion.laplace import Local, _whiten, around, whitened
 from inversion.methods import estimator
 from physvae.config import parse_config
 from physvae.emulation.store import load_emulator
@@ -45,6 +47,21 @@ def drawn(spectrometer):
     angles = torch.tensor([40.0, 5.0, 90.0]).expand(12, 3)
     mean = spectrometer.physical(spectrometer.prior(scores), angles)
     return scores, angles, spectrometer.likelihood.draw(mean, generator)
+
+
+def test_whitening_is_the_inverse_of_the_covariance_of_the_bands_seen():
+    """WᵀW against the dense inverse in float64, with an error common to all bands and gaps."""
+    generator = torch.Generator().manual_seed(0)
+    mean = 0.1 + torch.rand(4, 7, generator=generator).double()
+    seen = torch.rand(4, 7, generator=generator) > 0.3
+    noise = SimpleNamespace(common=0.05, variance=lambda x: (0.01 + 0.02 * x) ** 2)
+    unit = torch.eye(7, dtype=torch.float64) * seen.unsqueeze(-1)
+    found = _whiten(noise, mean, seen, unit)
+    for row, kept, x in zip(found, seen, mean, strict=True):
+        covariance = torch.diag(noise.variance(x)) + 0.05**2 * torch.outer(x, x)
+        expected = torch.zeros(7, 7, dtype=torch.float64)
+        expected[kept.outer(kept)] = torch.linalg.inv(covariance[kept][:, kept]).flatten()
+        torch.testing.assert_close(row.T @ row, expected, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.slow
