@@ -25,6 +25,8 @@ CORNER = (600000.0, 5200020.0)
 SUN, SUN_AZIMUTH, VIEW, VIEW_AZIMUTH = 40.0, 150.0, 5.0, 105.0
 TIFF = {"driver": "GTiff", "count": 1}
 JP2 = {"driver": "JP2OpenJPEG", "count": 1, "QUALITY": "100", "REVERSIBLE": "YES"}
+JP2_TILES = {10: 1024, 20: 640, 60: 192}
+"""Sides of the tiles within ESA's files [pixel], by pixel side [m]."""
 
 
 @lru_cache(maxsize=4)
@@ -52,6 +54,8 @@ def write(
     stack = values if values.ndim == 3 else values[None]
     grid = {"transform": from_origin(*CORNER, side, side), "dtype": stack.dtype.name}
     grid |= {"height": stack.shape[1], "width": stack.shape[2], "count": len(stack)}
+    if profile.get("driver") == JP2["driver"]:
+        profile |= dict.fromkeys(("blockxsize", "blockysize"), JP2_TILES[int(side)])
     tags = profile.pop("tags", {})
     scale = profile.pop("scale", None)
     with rasterio.open(path, "w", **(TIFF | profile | grid), crs=epsg) as file:
