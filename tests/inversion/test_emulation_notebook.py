@@ -4,7 +4,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "emulation.ipynb"
@@ -32,9 +31,8 @@ def test_the_notebook_runs_and_its_numbers_stand(tmp_path):
     stored = nbformat.read(PATH, as_version=4)
     nbformat.validate(stored)
     fresh = nbformat.read(PATH, as_version=4)
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
     client = NotebookClient(
-        fresh, km=kernel, timeout=600, startup_timeout=300,
+        fresh, kernel_name="python3", timeout=600, startup_timeout=300,
         resources={"metadata": {"path": str(tmp_path)}},
     )  # fmt: skip
     client.execute()
