@@ -14,7 +14,6 @@ from pathlib import Path
 
 from evidence_parts import agreement, physics, simulations, uncertainty
 from evidence_parts.page import Page, Setting
-
 from inversion.kernel import load_model
 from physvae.errors import InputError
 

@@ -47,7 +47,9 @@ Pixel = Annotated[
 Chunk = Annotated[
     int | None, typer.Option(min=16, help="Largest side of the blocks [pixel] of an image.")
 ]
-Method = Annotated[str, typer.Option(help="amortised, refined, lut or lm.")]
+Method = Annotated[
+    str, typer.Option(help="amortised; refined, lut or lm; or these three with -emulated behind.")
+]
 Adjustment = Annotated[
     Path | None, typer.Option("--calibration", help="Adjustment from `physvae calibrate`.")
 ]

@@ -1,5 +1,6 @@
 """Images in, maps out: lazy where the image is lazy, with the metadata a map needs (CF-1.11)."""
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -157,8 +158,8 @@ def _numpy_block(
     """Put angles and scene classes beside the pixels of one block and estimate it."""
     if threading.current_thread() is not threading.main_thread():
         torch.set_num_threads(1)
-    loaded = estimator(load_model(model, device), method, steps)
     shape = reflectance.shape[:-1]
+    loaded = estimator(load_model(model, device), method, steps, math.prod(shape))
     count = len(loaded.angles)
     angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]], axis=-1)
     scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]

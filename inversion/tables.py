@@ -84,7 +84,7 @@ def retrieve_table(
     if declared.check_radiometry:
         check_reflectance(reflectance, loaded.bands, source=source)
     check_method(method)
-    used = estimator(loaded, method, steps)
+    used = estimator(loaded, method, steps, len(frame))
     block = retrieve_block(used, reflectance, angles, variables=wanted, batch=batch)
     estimates = pd.DataFrame(block.estimates, index=frame.index, columns=estimate_names(wanted))
     estimates["quality"] = block.quality
