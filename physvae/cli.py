@@ -230,7 +230,10 @@ def models() -> None:
 
     for name in names():
         model = load_model(name)
-        typer.echo(f"{name}\t{model.sensor}\t{' '.join(model.bands)}\tsha256 {model.sha256[:12]}")
+        bands = model.bands
+        if len(bands) > 20:
+            bands = (*bands[:2], "…", bands[-1], f"({len(bands)})")
+        typer.echo(f"{name}\t{model.sensor}\t{' '.join(bands)}\tsha256 {model.sha256[:12]}")
 
 
 def _with_progress(trainer):
