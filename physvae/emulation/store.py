@@ -62,6 +62,7 @@ def load_emulator(name: str | Path, device: str = "cpu") -> Emulator:
 
     Examples
     --------
+    >>> import torch
     >>> emulator = load_emulator("prosail-d")
     >>> theta = emulator.space.stack(lai=torch.tensor([1.0, 4.0]))
     >>> emulator(theta, torch.tensor([30.0, 0.0, 0.0])).rso.shape

@@ -67,7 +67,8 @@ def test_a_pickle_is_refused_unopened(tmp_path, suffix):
 
 
 def test_an_unknown_name_is_told_which_there_are():
-    with pytest.raises(ModelError, match="model: expected one of landsat-8, sentinel-2, or the"):
+    known = "hyperspectral-10nm, landsat-8, sentinel-2"
+    with pytest.raises(ModelError, match=f"model: expected one of {known}, or the"):
         physvae.load("sentinel-9")
 
 
