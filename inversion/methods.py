@@ -12,6 +12,7 @@ from typing import Any
 from physvae.errors import UsageError
 
 MANY = 300  # pixels at a time from which compiling pays
+COMPILED = ("refined", "lut", "lm")  # methods that decode by the model's own physics
 
 
 def _refined(model: Any, steps: int) -> Any:
@@ -67,10 +68,12 @@ def check_method(method: str) -> None:
 def estimator(model: Any, method: str, steps: int, pixels: int = 0) -> Any:
     """Return what estimates by a method, made once for a model in a process.
 
-    For `pixels` at a time above `MANY` the physics of a copy of the model is compiled, which takes
-    some ten seconds and makes `refined` and `lm` many times faster.
+    For `pixels` at a time above `MANY` the physics of a copy of the model is compiled on a
+    processor, which takes some ten seconds and makes these methods many times faster.
     """
-    return model if method == "amortised" else _made(model, method, steps, pixels > MANY)
+    if method == "amortised":
+        return model
+    return _made(model, method, steps, pixels > MANY and method in COMPILED)
 
 
 @functools.lru_cache(maxsize=8)
@@ -80,7 +83,8 @@ def _made(model: Any, method: str, steps: int, fast: bool) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _compiled(model: Any) -> Any:
+    if model.prior.alpha.device.type != "cpu":
+        return model  # there it takes minutes
     made = copy.deepcopy(model)
-    if hasattr(made, "physical"):
-        made.physical.compile()
+    made.physical.compile()
     return made

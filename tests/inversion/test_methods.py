@@ -16,7 +16,7 @@ from inversion.kernel import retrieve_block
 from inversion.laplace import around, whitened
 from inversion.lut import Lookup
 from inversion.marquardt import LeastSquares
-from inversion.methods import METHODS, check_method, estimator
+from inversion.methods import MANY, METHODS, check_method, estimator
 from inversion.quality import Quality
 from inversion.refine import Refined, descend
 from physvae.errors import UsageError
@@ -179,3 +179,22 @@ def test_every_method_can_be_had_and_no_other(model):
     assert isinstance(estimator(model, "lm", 500), LeastSquares)
     with pytest.raises(UsageError, match="expected one of amortised, refined, lut, lm"):
         check_method("guess")
+
+
+@pytest.mark.slow
+def test_many_pixels_are_decoded_by_compiled_physics_and_the_model_stays_as_it_was():
+    """The same pixels, as many and as few: within a hundredth of the sd, float32 apart."""
+    import physvae
+
+    model = physvae.load("sentinel-2")
+    generator = torch.Generator().manual_seed(3)
+    angles = torch.tensor([35.0, 5.0, 90.0]).expand(3, 3)
+    scores = 0.5 * torch.randn(3, len(model.space), generator=generator)
+    seen = model.physical(model.prior(scores), angles)
+    many, few = (estimator(model, "lm", 15, pixels) for pixels in (MANY + 1, MANY))
+    assert many._model.physical.prosail._fused is not None
+    assert few._model is model
+    assert model.physical.prosail._fused is None
+    fast, plain = (made.estimate(seen, angles, ("lai",)) for made in (many, few))
+    change = (fast.mean["lai"] - plain.mean["lai"]).abs() / plain.sd["lai"]
+    assert change.max() < 0.01
