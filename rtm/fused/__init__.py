@@ -8,7 +8,7 @@ and outputs is stored. Gradients are traced like any function, so that the formu
 place, the torch code.
 """
 
-from rtm.fused.kernel import Fused
+from rtm.fused.kernel import Fused, loop
 from rtm.fused.program import Untraceable
 
-__all__ = ["Fused", "Untraceable"]
+__all__ = ["Fused", "Untraceable", "loop"]

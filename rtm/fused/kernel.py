@@ -66,6 +66,13 @@ class Kernel:
         return [x[:, :n] for x in outputs]
 
 
+def loop(
+    function: Callable[..., Sequence[Tensor]], *, rows: Sequence[int], arrays: Sequence[int] = ()
+) -> Kernel:
+    """A function as one loop, without a gradient; arguments as for `trace`."""
+    return Kernel(trace(function, rows=rows, arrays=arrays))
+
+
 class Fused:
     """A function of canopies that runs as one loop, and so does its gradient.
 

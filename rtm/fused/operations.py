@@ -29,6 +29,21 @@ def _add(low, a, b, alpha=1) -> Traced:
     return low.do("add", a, b if alpha == 1 else low.do("mul", b, alpha))
 
 
+def _mul(low, a, b) -> Traced:
+    """Also of truths: with another both, with a number that or 0."""
+    truths = [isinstance(x, One | Rows) and low.is_boolean(x) for x in (a, b)]
+    if all(truths):
+        return low.do("and", a, b)
+    if any(truths):
+        a, b = (a, b) if truths[0] else (b, a)
+        return low.do("where", a, b, 0.0)
+    return low.do("mul", a, b)
+
+
+def _sigmoid(low, x) -> Traced:
+    return low.do("div", 1.0, low.do("add", 1.0, low.do("exp", low.do("mul", x, -1.0))))
+
+
 def _sub(low, a, b, alpha=1) -> Traced:
     return low.do("sub", a, b if alpha == 1 else low.do("mul", b, alpha))
 
@@ -91,6 +106,10 @@ def _threshold_backward(low, grad, x, threshold) -> Traced:
     return low.do("where", low.do("gt", x, threshold), grad, 0.0)
 
 
+def _addcmul(low, x, a, b, value=1.0) -> Traced:
+    return low.do("add", x, low.do("mul", low.do("mul", a, b), value))
+
+
 def _addcdiv(low, x, a, b, value=1.0) -> Traced:
     return low.do("add", x, low.do("mul", low.do("div", a, b), value))
 
@@ -102,7 +121,9 @@ def _same(low, x, *_, dtype=None, **__) -> Traced:
 
 
 def _sum(low, x, dims, keepdim=False, **_) -> Traced:
-    """Σ over all axes but that of the canopies."""
+    """Σ over all axes but that of the canopies; of truths their number."""
+    if low.is_boolean(x):
+        x = low.do("where", x, 1.0, 0.0)
     if isinstance(x, Rows):
         total = One(x.nodes[0])
         for node in x.nodes[1:]:
@@ -114,10 +135,16 @@ def _sum(low, x, dims, keepdim=False, **_) -> Traced:
     return One(low.program.add("sum", (x.node,)))
 
 
+def _mean(low, x, dims, keepdim=False, **_) -> Traced:
+    return low.do("mul", _sum(low, x, dims), 1.0 / low.rows_of_first)
+
+
 def _mm(low, a, b) -> Traced:
-    """Constants [n, k] times [k, canopy]."""
+    """Constants [n, k] times [k, canopy], or [canopy, k] times constants [k, n]."""
+    if isinstance(b, Tensor):
+        a, b = b.T, a
     if not isinstance(a, Tensor):
-        raise Untraceable("a product with a constant on the right")
+        raise Untraceable("a product without a constant")
     if isinstance(b, Rows):
         total = None
         for column, node in zip(a.T, b.nodes, strict=True):
@@ -228,7 +255,7 @@ def _filled(low, x, value, *_, **__) -> One:
 
 
 OPERATIONS: dict[str, Callable] = {
-    "mul": _each("mul"), "div": _each("div"), "maximum": _each("max"), "minimum": _each("min"),
+    "mul": _mul, "div": _each("div"), "maximum": _each("max"), "minimum": _each("min"),
     "neg": lambda low, x: low.do("sub", 0.0, x), "rsub": lambda low, a, b: _sub(low, b, a),
     "reciprocal": lambda low, x: low.do("div", 1.0, x),
     "rsqrt": lambda low, x: low.do("div", 1.0, low.do("sqrt", x)),
@@ -244,7 +271,10 @@ OPERATIONS: dict[str, Callable] = {
     "add": _add, "sub": _sub, "clamp": _clamp, "sign": _sign, "sgn": _sign, "lerp": _lerp,
     "pow": _pow, "remainder": _remainder, "elu": _elu, "elu_backward": _elu_backward,
     "tanh_backward": _tanh_backward, "threshold_backward": _threshold_backward,
-    "addcdiv": _addcdiv, "sum": _sum, "mm": _mm, "mv": _mv,
+    "clamp_min": _each("max"), "clamp_max": _each("min"),
+    "ne": lambda low, a, b: low.do("not", low.do("eq", a, b)),
+    "sigmoid": _sigmoid, "silu": lambda low, x: low.do("mul", x, _sigmoid(low, x)),
+    "addcmul": _addcmul, "addcdiv": _addcdiv, "sum": _sum, "mean": _mean, "mm": _mm, "mv": _mv,
     **dict.fromkeys(
         ("detach", "clone", "alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze",
          "permute", "t", "_to_copy"), _same,

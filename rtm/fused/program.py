@@ -118,6 +118,8 @@ class Program:
             return self.do("mul", args[0], self.constant(1.0 / values[1]))
         if op == "where" and args[1] == args[2]:
             return args[1]
+        if op == "where" and values[0] is not None:
+            return args[1] if values[0] else args[2]
         if op == "div" and self.nodes[args[0]].rows > 1 and self.nodes[args[1]].rows == 1:
             return self.do("mul", args[0], self.do("div", self.constant(1.0), args[1]))
         if op in ("max", "min") and values[1] is not None and self._chosen(args[0]):
