@@ -1,24 +1,25 @@
 """From a function written in torch to a Program, operation by operation.
 
-The function is traced by torch.fx with a batch of `TRACED` canopies, a length that nothing else
-has. What does not depend on the inputs is computed on the spot and becomes a table or a number.
-The axis of the canopies may stand first or last: [row, canopy] and [canopy, row] are one thing.
+The function is called with stand-ins of tensors, of a batch of `TRACED` canopies, a length that
+nothing else has. Every operation of torch on a stand-in, also those of a gradient, becomes nodes
+of the Program at once. What does not depend on the inputs is computed on the spot and becomes a
+table or a number. The axis of the canopies may stand first or last: [row, canopy] and
+[canopy, row] are one thing.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.node import map_arg
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from rtm.fused.operations import BOOLEAN, OPERATIONS
 from rtm.fused.program import Program, Untraceable
 from rtm.fused.tensors import One, Rows, Traced
 
 TRACED = 10007
-_FILLS = {"zeros": 0.0, "ones": 1.0}
 
 
 def trace(
@@ -38,17 +39,49 @@ def trace(
     ------
     Untraceable
     """
-    examples = [torch.empty(n, TRACED) for n in (*rows, *arrays)]
-    fake: Any = {"tracing_mode": "fake", "_allow_non_fake_inputs": True}
-    whole = make_fx(lambda *x: function(*x), **fake)(*examples)  # with its gradients
-    pure = torch.func.functionalize(whole, remove="mutations_and_views")
-    graph = make_fx(pure, **fake)(*examples)
-    graph.graph.eliminate_dead_code()
-    return Lowering(graph, len(rows)).program
+    low = Lowering()
+    inputs = [
+        _StandIn((n, TRACED), low, low.input(k, n, k < len(rows)))
+        for k, n in enumerate((*rows, *arrays))
+    ]
+    outputs = function(*inputs)
+    low.program.outputs = [list(low.nodes(_traced(low, x))) for x in outputs]
+    return low.program
+
+
+class _StandIn(Tensor):
+    """A tensor without numbers that knows its nodes; torch hands it every operation on it."""
+
+    low: "Lowering"
+    traced: Traced
+
+    @staticmethod
+    def __new__(cls, shape: Sequence[int], low: "Lowering", traced: Traced) -> "_StandIn":
+        dtype = torch.bool if low.is_boolean(traced) else torch.float32
+        made = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype)  # pyright: ignore
+        made.low, made.traced = low, traced
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None) -> Any:
+        """The operation's result, in stand-ins."""
+        kwargs, name = kwargs or {}, func.__name__.partition(".")[0]
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        low = next(x.low for x in tensors if isinstance(x, _StandIn))
+        shapes = _shapes(func, tensors, args, kwargs)
+        found = low.call(name.removesuffix("_"), shapes, args, kwargs)
+        if name.endswith("_"):
+            if not isinstance(args[0], _StandIn):
+                raise Untraceable(f"{func} of a constant")
+            args[0].traced = found
+            return args[0]
+        if isinstance(shapes, list):
+            return [cls(shape, low, x) for shape, x in zip(shapes, found, strict=True)]
+        return cls(shapes, low, found)
 
 
 class Lowering:
-    """One walk along a trace.
+    """One walk along a function.
 
     Attributes
     ----------
@@ -59,22 +92,27 @@ class Lowering:
         Rows of each tensor in it, where it is a list.
     """
 
-    def __init__(self, graph: fx.GraphModule, few: int) -> None:
+    def __init__(self) -> None:
         self.program = Program()
         self.rows_of_first, self.rows_of_parts = 1, []
-        self._shape: tuple[int, ...] = ()
-        found: dict[fx.Node, Any] = {}
-        inputs = 0
-        for node in graph.graph.nodes:
-            if node.op == "placeholder":
-                found[node] = self._input(inputs, node.meta["val"].shape[0], inputs < few)
-                inputs += 1
-            elif node.op == "get_attr":
-                found[node] = getattr(graph, str(node.target)).detach()
-            elif node.op == "call_function":
-                found[node] = self._call(node, found)
-            elif node.op == "output":
-                self.program.outputs = [list(self.nodes(found[n])) for n in node.args[0]]
+        self._axes: tuple[int, ...] = ()
+
+    def input(self, k: int, n: int, few: bool) -> Traced:
+        """The k-th argument, of n rows."""
+        if few:
+            return Rows(tuple(self.program.add("row", (), (k, r)) for r in range(n)))
+        return One(self.program.add("array", (), (k,), n))
+
+    def call(self, name: str, shape: Any, args: tuple, kwargs: dict) -> Any:
+        """An operation of torch, by its name, the shape of its result, and its arguments."""
+        name = name.removesuffix("_copy") if name != "_to_copy" else name
+        if name not in OPERATIONS:
+            raise Untraceable(f"no expression for {name}")
+        self._axes = shape
+        self.rows_of_first = _rows(args[0])
+        self.rows_of_parts = [_rows(x) for x in tree_leaves(args[:1])]
+        found, options = tree_map_only(_StandIn, lambda x: x.traced, (args, kwargs))
+        return OPERATIONS[name](self, *found, **options)
 
     def nodes(self, x) -> tuple[int, ...]:
         """The nodes of a tensor."""
@@ -133,35 +171,47 @@ class Lowering:
 
     def _by_row(self, x: Tensor) -> Tensor:
         """A constant that broadcasts against the result, by row."""
-        full = x.reshape((1,) * (len(self._shape) - x.ndim) + tuple(x.shape))
+        full = x.reshape((1,) * (len(self._axes) - x.ndim) + tuple(x.shape))
         for axis, length in enumerate(full.shape):
             if length == TRACED:
                 full = full.narrow(axis, 0, 1)
         return full.flatten()
 
-    def _input(self, k: int, n: int, few: bool) -> Traced:
-        if few:
-            return Rows(tuple(self.program.add("row", (), (k, r)) for r in range(n)))
-        return One(self.program.add("array", (), (k,), n))
 
-    def _call(self, node: fx.Node, found: dict[fx.Node, Any]):
-        args: Any = map_arg(node.args, lambda n: found[n])
-        kwargs: Any = map_arg(dict(node.kwargs), lambda n: found[n])
-        target: Any = node.target
-        name = target.__name__.partition(".")[0].removesuffix("_copy")
-        name = "_to_copy" if name == "_to" else name
-        if name == "getitem":
-            return args[0][args[1]]
-        if name in _FILLS and TRACED in args[0]:
-            return One(self.program.constant(_FILLS[name]))
-        if not any(isinstance(x, One | Rows) for x in _leaves(args)):
-            return target(*args, **kwargs)
-        if name not in OPERATIONS:
-            raise Untraceable(f"no expression for {target}")
-        self._shape = tuple(getattr(node.meta.get("val"), "shape", ()))
-        self.rows_of_first = _rows(node.args[0])
-        self.rows_of_parts = [_rows(x) for x in _leaves(node.args[:1])]
-        return OPERATIONS[name](self, *args, **kwargs)
+def _traced(low: Lowering, x: Tensor) -> Traced:
+    """What a result is; a constant where it does not depend on the inputs."""
+    return x.traced if isinstance(x, _StandIn) else One(low.operand(x))
+
+
+def _shapes(func, tensors: list[Tensor], args: tuple, kwargs: dict) -> Any:
+    """The shape of an operation's result, or of each."""
+    if torch.Tag.pointwise in func.tags:
+        return np.broadcast_shapes(*(x.shape for x in tensors))
+    if func.overloadpacket in _SHAPES:
+        return _SHAPES[func.overloadpacket](*args)
+    nowhere = tree_map_only(torch.device, lambda _: torch.device("meta"), (args, kwargs))
+    empty = tree_map_only(
+        Tensor, lambda x: torch.empty(x.shape, dtype=x.dtype, device="meta"), nowhere
+    )
+    found = func(*empty[0], **empty[1])
+    return found.shape if isinstance(found, Tensor) else [x.shape for x in found]
+
+
+def _joined(join: Callable) -> Callable:
+    """Shapes like those of a function of numpy that joins arrays along an axis."""
+
+    def shape(parts: list[Tensor], axis: int = 0) -> tuple[int, ...]:
+        none = [np.empty((0, *x.shape)) for x in parts]
+        return join(none, axis + (axis >= 0)).shape[1:]
+
+    return shape
+
+
+_SHAPES = {  # for which torch would import a compiler, which takes seconds
+    torch.ops.aten.cat: _joined(np.concatenate),
+    torch.ops.aten.stack: _joined(np.stack),
+    torch.ops.aten.mv: lambda matrix, vector: matrix.shape[:1],
+}
 
 
 def _single(x):
@@ -169,15 +219,5 @@ def _single(x):
     return One(x.nodes[0]) if isinstance(x, Rows) and len(x.nodes) == 1 else x
 
 
-def _leaves(args):
-    for x in args:
-        if isinstance(x, list | tuple) and not isinstance(x, One | Rows):
-            yield from _leaves(x)
-        else:
-            yield x
-
-
-def _rows(argument) -> int:
-    value = getattr(argument, "meta", {}).get("val")
-    shape = getattr(value, "shape", ())
-    return max((n for n in shape if n != TRACED), default=1)
+def _rows(x) -> int:
+    return max((n for n in getattr(x, "shape", ()) if n != TRACED), default=1)
