@@ -24,8 +24,8 @@ from physvae.evaluation import (
     interval_coverage,
     known_cases,
     probability_ranks,
-    reconstruction_error,
 )
+from physvae.finishing import DECODINGS, decodings
 from physvae.inference import out_of_domain
 from physvae.simulation import simulate
 from physvae.training import read_spectra
@@ -141,18 +141,17 @@ def draw_ranks(ranks: dict[str, np.ndarray], path: Path) -> None:
 
 
 def print_reconstruction(model, config, data: Path) -> None:
-    """Print the standardised error of both decodings, on all rows and on held-out rows."""
+    """Print the standardised errors of all decodings, on all rows and on held-out rows."""
     print("\nreconstruction, mean squared error in units of each band's variance")
-    print(f"{'spectra':40}{'rows':>10}{'total':>10}{'physics':>10}")
+    print(f"{'spectra':50}{'rows':>8}" + "".join(f"{name:>15}" for name in DECODINGS))
     for entry in config.spectra:
         real, training = read_spectra(data / entry.file, entry, config.bands)
         whole = real.reflectance.isfinite().all(-1)
         for label, keep in (("all", whole), ("held out", whole & ~training)):
-            error = reconstruction_error(model, *real.take(keep))
+            error = decodings(model, real.take(keep))
             name = f"{entry.file} ({label})"
-            print(
-                f"{name:40}{int(keep.sum()):>10}{error['total']:>10.4f}{error['physical']:>10.4f}"
-            )
+            numbers = "".join(f"{error[key]:15.4f}" for key in DECODINGS)
+            print(f"{name:50}{int(keep.sum()):>8}{numbers}")
 
 
 def print_domain(model, config, n: int = 5000) -> None:

@@ -172,6 +172,12 @@ class Calibration(Section):
     field: dict[str, Positive] = Field(default_factory=dict)
 
 
+class RemainderPlan(Section):
+    """How many numbers tell what decodings leave of real spectra, see `physvae.remainder`."""
+
+    components: Annotated[int, Field(ge=1, le=32)] = 3
+
+
 class Products(Section):
     """The fAPAR and fCover network."""
 
@@ -216,6 +222,7 @@ class Config(Section):
     calibration: Calibration = Calibration()
     products: Products = Products()
     summaries: Summary | None = None
+    remainder: RemainderPlan | None = None
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="before")
@@ -265,6 +272,8 @@ class Config(Section):
             raise ValueError(f"summaries.hidden: expected bands of the model, got {strange}")
         if self.summaries and self.encoder.kind not in ("mlp", "transformer"):
             raise ValueError(f"summaries: expected an encoder of pixels, got {self.encoder.kind}")
+        if self.remainder and not (self.spectra and self.remainder.components < len(self.bands)):
+            raise ValueError("remainder: expected real spectra and fewer components than bands")
         for entry in self.regularisers.attributes:
             if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
                 raise ValueError("regularisers.attributes: expected a latent and bands of model")

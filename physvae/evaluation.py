@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from physvae.config import Angles, Missing
+from physvae.inference import physics_alone
 from physvae.products import LEARNED, traits_of
+from physvae.real_spectra import RealSpectra
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
 from physvae.vae import PhysVAE
@@ -113,13 +115,28 @@ def reconstruction_error(
         Of series.
     """
     decoded = model.reconstruct(reflectance, angles, days)
+    return {
+        name: standardised_error(part, reflectance) for name, part in decoded._asdict().items()
+    }
+
+
+@torch.no_grad()
+def physics_alone_error(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+) -> float:
+    """The same of `physvae.inference.physics_alone`; arguments as `reconstruction_error`."""
+    real = RealSpectra(reflectance, angles, days)
+    blocks = torch.arange(len(reflectance)).split(max(1, BLOCK // model.pixels))
+    parts = (real.take(rows) for rows in blocks)
+    found = [physics_alone(model, part.reflectance, part.angles, days=part.days) for part in parts]
+    return standardised_error(torch.cat(found), reflectance)
+
+
+def standardised_error(decoded: Tensor, reflectance: Tensor) -> float:
+    """Mean squared error [-] of decodings of whole spectra [..., band], in their variances."""
     whole = reflectance.isfinite().all(-1)
     truth = reflectance[whole]
-    variance = truth.var(0)
-    return {
-        name: float(((part[whole] - truth).square() / variance).mean())
-        for name, part in decoded._asdict().items()
-    }
+    return float(((decoded[whole] - truth).square() / truth.var(0)).mean())
 
 
 @torch.no_grad()

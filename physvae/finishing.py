@@ -12,13 +12,15 @@ from physvae.config import Config
 from physvae.evaluation import (
     BLOCK,
     interval_coverage,
+    physics_alone_error,
     product_error,
     reconstruction_error,
     true_traits,
 )
 from physvae.files import write_atomically
 from physvae.plans import LibrarySoil
-from physvae.real_spectra import read_spectra
+from physvae.real_spectra import RealSpectra, read_spectra
+from physvae.remainder import Remainder
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
 from physvae.store import save_model
@@ -38,6 +40,7 @@ def finish(model: PhysVAE, config: Config, data: Path, folder: Path) -> dict:
         model.physical.compile()
     fit_products(model, config)
     fit_summaries(model, config, soils)
+    fit_remainder(model, config, data)
     set_limits(model, config, soils)
     figures = measure(model, config, data, soils)
     save_model(model, config, folder, figures)
@@ -68,6 +71,24 @@ def fit_products(model: PhysVAE, config: Config) -> None:
         loss.backward()
         optimiser.step()
         schedule.step()
+
+
+@torch.no_grad()
+def fit_remainder(model: PhysVAE, config: Config, data: Path) -> None:
+    """Learn what decodings leave of the real spectra of training; held-out ones are not seen."""
+    if config.remainder is None:
+        return
+    gaps, variances = [], []
+    model.remainder = None
+    for entry in config.spectra:
+        real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
+        known = real.take(training)
+        gap = (known.reflectance - model.reconstruct(*known).total).flatten(0, -2)
+        whole = gap.isfinite().all(-1)
+        gaps.append(gap[whole])
+        variances.append(known.reflectance.flatten(0, -2)[whole].var(0))
+    model.remainder = Remainder(len(model.bands), config.remainder.components)
+    model.remainder.fit(gaps, variances)
 
 
 @torch.no_grad()
@@ -131,10 +152,17 @@ def measure(model: PhysVAE, config: Config, data: Path, soils: SoilMixtures | No
         real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
         whole = real.reflectance.isfinite().all(-1).reshape(len(training), -1).any(-1)
         if (~training & whole).any():
-            figures["reconstruction"][entry.file] = reconstruction_error(
-                model, *real.take(~training & whole)
-            )
+            figures["reconstruction"][entry.file] = decodings(model, real.take(~training & whole))
     return figures
+
+
+def decodings(model: PhysVAE, real: RealSpectra) -> dict[str, float]:
+    """Standardised errors [-] of every decoding; without the remainder, total is `residual`."""
+    found = reconstruction_error(model, *real)
+    kept, model.remainder = model.remainder, None
+    found["residual"] = reconstruction_error(model, *real)["total"]
+    model.remainder = kept
+    return found | {"physical_mean": physics_alone_error(model, *real)}
 
 
 def card(model: PhysVAE, config: Config, figures: dict) -> str:
@@ -148,7 +176,7 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         for name, value in figures["coverage_90"].items()
     )
     error = "\n".join(
-        f"| {name} | {value['total']:.4f} | {value['physical']:.4f} |"
+        f"| {name} | " + " | ".join(f"{value[key]:.4f}" for key in DECODINGS) + " |"
         for name, value in figures["reconstruction"].items()
     )
     product = ", ".join(f"{k} {v:.4f}" for k, v in figures["product_rmse"].items())
@@ -163,7 +191,7 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
         nodes=len(model.physical.sensor.wavelength), draws=config.evaluation.simulations,
         calibration=CALIBRATED[config.calibration.spread],
-        reconstruction=RECONSTRUCTION.format(error=error) if error else "",
+        reconstruction=_reconstruction(config, error) if error else "",
         notes=config.notes, threads=torch.get_num_threads(), canopy=_canopy(config),
         addition=ADDED[config.decoder.kind], encoder=config.encoder.kind,
         posterior=config.posterior.kind, likelihood=config.likelihood.kind,
@@ -175,6 +203,13 @@ def _listed(bands: tuple[str, ...]) -> str:
     if len(bands) <= 30:
         return " ".join(bands)
     return f"{len(bands)} bands, {bands[0]} {bands[1]} … {bands[-1]}"
+
+
+def _reconstruction(config: Config, error: str) -> str:
+    """The table of decodings."""
+    plan = config.remainder
+    remainder = f"{plan.components} numbers a spectrum" if plan else "none here"
+    return RECONSTRUCTION.format(error=error, remainder=remainder)
 
 
 def _canopy(config: Config) -> str:
@@ -234,11 +269,14 @@ leaves as PROSAIL sees them; stems, ears and dead leaves count in many field mea
 here.
 """
 
+DECODINGS = ("total", "residual", "physical", "physical_mean")
 RECONSTRUCTION = """Reconstruction of held-out real spectra, mean squared error in units of each
-band's variance:
+band's variance. The first three columns decode the centre of the posterior: with residual and
+remainder ({remainder}), without the remainder, by physics only. The last is the mean physical
+spectrum where physics alone must explain the one seen:
 
-| spectra | with residual | physics only |
-|---|---|---|
+| spectra | total | with residual | physics only, centre | physics only, mean |
+|---|---|---|---|---|
 {error}
 
 """

@@ -3,6 +3,7 @@
     importance_bound     ln p(x) from below, tighter the more draws (Burda et al. 2016)
     dropout_posterior    the mean posterior of passes with dropout (Gal & Ghahramani 2016)
     predictive           draws of what a sensor would see, hidden bands and all: gap filling
+    physics_alone        the mean physical spectrum of a posterior that knows physics alone
     traverse             spectra along one variable, the others as they are
     latent_vector        the mean scores and residual latents
     change_score         min over the past of 1 − cos(z_t, z_s) (RaVAEn: Růžička et al. 2022,
@@ -29,9 +30,10 @@ from physvae.posterior import Posterior
 from physvae.priors import standard_normal_log_prob
 from physvae.real_spectra import RealSpectra
 from physvae.scores import MemberMixture, Scores
-from physvae.vae import Encoded, PhysVAE, Reconstruction
+from physvae.vae import Encoded, PhysVAE, Reconstruction, filled
 
 PREDICTED, NOISES = 512, 4  # draws of a predictive, and of the noise of each
+ALONE = 256  # draws of `physics_alone`
 KEPT = 0.98  # share of simulations within the limit of the latent distance
 LEAST_TOLD = 1e-3  # of a variable's prior variance: what nothing is known of has a limit too
 
@@ -115,14 +117,44 @@ def predictive(
     encoded = model.encode(x, a, days)
     u, z = encoded.scores.fixed(draws), encoded.residual.rsample(draws, generator)
     total = model.decode(model.prior(u), a, z).total
-    ratio = model.likelihood.log_prob(x, total) + _log_ratio(encoded, u, z)
-    mean_of_all = ratio.logsumexp(0) - math.log(draws)
-    weight = torch.minimum(ratio, mean_of_all + 0.5 * math.log(draws)).softmax(0)
+    weight = _truncated(model.likelihood.log_prob(x, total) + _log_ratio(encoded, u, z))
     noisy = [model.likelihood.draw_given(x, total, generator) for _ in range(NOISES)]
     seen, weight = torch.cat(noisy), weight.repeat(NOISES, *(1,) * (weight.dim() - 1)) / NOISES
     mean = (weight.unsqueeze(-1) * seen).sum(0)
     sd = (weight.unsqueeze(-1) * (seen - mean).square()).sum(0).sqrt()
     return Predictive(mean, sd, *(weighted_quantile(seen, weight, p) for p in (0.025, 0.975)))
+
+
+@torch.no_grad()
+def physics_alone(
+    model: PhysVAE, reflectance: Tensor, angles: Tensor, draws: int = ALONE,
+    days: Tensor | None = None,
+) -> Float[Tensor, "*batch band"]:  # fmt: skip
+    """Mean physical spectrum where physics alone must explain the one seen, reflectance [-].
+
+    `model.reconstruct` decodes the centre of q(u | x), which is no mean of decodings, and which
+    leaves to the residual and to the error common to all bands what they explain. Here the draws
+    of q are weighed, truncated as in `predictive`, by
+
+        w_i ∝ N(x; x_P(u_i), D) p(u_i) / q(u_i | x)
+
+    with D the errors that bands do not share. Arguments as for `predictive`.
+    """
+    x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
+    scores = model.encode(x, a, days).scores
+    u = scores.fixed(draws)
+    physical = model.physical(model.prior(u), filled(a))
+    variance, seen = model.likelihood.variance(physical), x.isfinite()
+    gap = torch.where(seen, x, 0.0) - physical
+    fit = -0.5 * ((gap.square() / variance + variance.log()) * seen).sum(-1)
+    weight = _truncated(fit + standard_normal_log_prob(u) - scores.log_prob(u))
+    return (weight.unsqueeze(-1) * physical).sum(0)
+
+
+def _truncated(ratio: Tensor) -> Tensor:
+    """Weights [draw, ...] of sum 1 from logarithms of importance, none above mean · √draws."""
+    draws = math.log(len(ratio))
+    return torch.minimum(ratio, ratio.logsumexp(0) - draws + 0.5 * draws).softmax(0)
 
 
 def _log_ratio(encoded: Encoded, u: Tensor, z: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from physvae.heads import POSTERIORS
 from physvae.latents import LATENTS
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table
+from physvae.remainder import Remainder
 from physvae.scaling import Features, feature_count
 from physvae.soils import SOILS
 from physvae.structured_likelihoods import LIKELIHOODS
@@ -49,6 +50,7 @@ def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
         products=ProductNetwork(len(prior.space), config.products.width), domain=Domain(bands),
         plan=config.encoder, summaries=_summaries(config, prior.space, bands),
         field=config.calibration.field,
+        remainder=config.remainder and Remainder(bands, config.remainder.components),
     )  # fmt: skip
     return model.float()
 

@@ -24,6 +24,7 @@ from physvae.plans import EncoderPlan, SpatialPlan, TemporalPlan
 from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
+from physvae.remainder import Remainder
 from physvae.scaling import Features
 from physvae.scores import SampledScores, together
 from physvae.summaries import Marginals, Summaries, Summary
@@ -99,6 +100,8 @@ class PhysVAE(nn.Module):
         Estimates by this network and not by draws.
     field : dict of str to float, optional
         Traits whose estimated 95 % interval is mean ± so many standard deviations.
+    remainder : Remainder, optional
+        What the decodings leave of real spectra, for `reconstruct`.
     """
 
     misfit_limit: Tensor
@@ -111,6 +114,7 @@ class PhysVAE(nn.Module):
         physical: PhysicalDecoder, residual: Addition, likelihood: BandLikelihood,
         products: ProductNetwork, domain: Domain, plan: EncoderPlan,
         summaries: Summaries | None = None, field: dict[str, float] | None = None,
+        remainder: Remainder | None = None,
     ):  # fmt: skip
         super().__init__()
         self.plan = plan
@@ -119,7 +123,7 @@ class PhysVAE(nn.Module):
         self.head, self.latents, self.layout = head, latents, encoder.layout
         self.physical, self.residual = physical.bind(prior.space), residual
         self.likelihood, self.products, self.domain = likelihood, products, domain
-        self.summaries, self.field = summaries, field or {}
+        self.summaries, self.field, self.remainder = summaries, field or {}, remainder
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))
         self.register_buffer("spreads", torch.ones(len(self.traits)))
@@ -199,12 +203,16 @@ class PhysVAE(nn.Module):
     ) -> Reconstruction:
         """Both decodings of the posterior's centre; missing bands are filled in.
 
-        The centre is θ at the posterior mean of the scores. Arguments as for `encode`.
+        The centre is θ at the posterior mean of the scores. With a `remainder` the total holds
+        it too. Arguments as for `encode`.
         """
         reflectance, angles = self._inputs(reflectance, angles)
         encoded = self.encode(reflectance, angles, days)
         theta = Posterior(encoded.scores, self.prior).centre
-        return self.decode(theta, angles, encoded.residual.mean)
+        found = self.decode(theta, angles, encoded.residual.mean)
+        if self.remainder is None:
+            return found
+        return found._replace(total=found.total + self.remainder(reflectance - found.total))
 
     @torch.no_grad()
     def estimate(
