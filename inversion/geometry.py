@@ -1,6 +1,6 @@
 """Angles as they come, folded to what the model knows.
 
-ψ = | ((φ + 180) mod 360) − 180 |,   φ = sun azimuth − view azimuth [degree],   ψ ∈ [0, 180]
+ψ = | φ − 360·round(φ/360) |,   φ = sun azimuth − view azimuth [degree],   ψ ∈ [0, 180]
 """
 
 from types import MappingProxyType
@@ -20,4 +20,4 @@ def fold(azimuth):
     [1.0, 1.0, 90.0, 160.0]
     """
     with np.errstate(invalid="ignore"):
-        return np.abs((azimuth + 180.0) % 360.0 - 180.0)
+        return np.abs(azimuth - 360.0 * np.rint(azimuth / 360.0))

@@ -5,6 +5,7 @@ around (tables, maps, dask, files) only cuts blocks and puts the results back.
 """
 
 import functools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,21 +133,20 @@ def retrieve_block(
         `estimates` in the order of `estimate_names`, NaN where nothing was estimated, float32.
     """
     shape = reflectance.shape[:-1]
-    spectra = np.asarray(reflectance, dtype=np.float32).reshape(-1, reflectance.shape[-1])
-    geometry = np.broadcast_to(angles, (*shape, angles.shape[-1])).reshape(-1, angles.shape[-1])
-    left_out = np.zeros(len(spectra), bool) if masked is None else masked.reshape(-1)
-    quality = input_flags(spectra, geometry, left_out)
+    spectra = _columns(reflectance)
+    geometry = _columns(np.broadcast_to(angles, (*shape, angles.shape[-1])))
+    left_out = np.zeros(shape, bool) if masked is None else masked
+    quality = _input_quality(spectra, geometry, left_out.reshape(-1))
     unusable = np.uint16(Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS)
     usable = np.flatnonzero((quality & unusable) == 0)
-    names = estimate_names(variables)
-    estimates = np.full((len(spectra), len(names)), np.nan, dtype=np.float32)
+    estimates = np.full((len(estimate_names(variables)), quality.size), np.nan, dtype=np.float32)
     step = batch or getattr(model, "batch", None) or BATCHES[_device(model).type]
     for start in range(0, usable.size, step):
-        pixels = usable[start : start + step]
-        part = _estimate(model, spectra[pixels], geometry[pixels], variables)
-        estimates[pixels] = part.estimates
+        pixels = _together(usable[start : start + step])
+        part = _estimate(model, spectra[:, pixels], geometry[:, pixels], variables)
+        estimates[:, pixels] = part.estimates
         quality[pixels] |= part.quality
-    return Block(estimates.reshape(*shape, len(names)), quality.reshape(shape))
+    return Block(estimates.T.reshape(*shape, len(estimates)), quality.reshape(shape))
 
 
 def scene_mask(
@@ -168,18 +168,46 @@ def _calibrated(model: Any, path: Path) -> Calibrated:
     return Calibrated(model, load_calibration(path))
 
 
+def _columns(rows: Float[np.ndarray, "*pixel row"]) -> Float[np.ndarray, "row pixel"]:
+    """Pixels as columns, float32: what is done to a band is done along memory."""
+    columns = np.moveaxis(rows, -1, 0).reshape(rows.shape[-1], math.prod(rows.shape[:-1]))
+    return columns.astype(np.float32, order="C")
+
+
+def _together(pixels: Integer[np.ndarray, " pixel"]) -> Integer[np.ndarray, " pixel"] | slice:
+    """Ascending numbers of pixels as a slice where none is left out between them."""
+    first, last = int(pixels[0]), int(pixels[-1])
+    return slice(first, last + 1) if last - first == len(pixels) - 1 else pixels
+
+
+def _input_quality(
+    spectra: Float[np.ndarray, "band pixel"],
+    geometry: Float[np.ndarray, "angle pixel"],
+    masked: Bool[np.ndarray, " pixel"],
+) -> UInt16[np.ndarray, " pixel"]:
+    """Say what the input tells, some pixels at a time, which stay in the cache."""
+    quality = np.empty(len(masked), np.uint16)
+    for start in range(0, len(masked), BATCHES["cpu"]):
+        part = slice(start, start + BATCHES["cpu"])
+        quality[part] = input_flags(spectra[:, part].T, geometry[:, part].T, masked[part])
+    return quality
+
+
 def _estimate(
     model: Any,
-    spectra: Float[np.ndarray, "pixel band"],
-    geometry: Float[np.ndarray, "pixel angle"],
+    spectra: Float[np.ndarray, "band pixel"],
+    geometry: Float[np.ndarray, "angle pixel"],
     variables: Sequence[str],
 ) -> Block:
-    """Ask the model about pixels that have data, and say how well it could answer."""
+    """Ask the model about pixels that have data, and say how well it could answer.
+
+    Here estimates are [estimate, pixel].
+    """
     device = _device(model)
     with torch.inference_mode():
         result = model.estimate(
-            torch.from_numpy(_measured(spectra)).to(device),
-            torch.from_numpy(_known(geometry)).to(device),
+            torch.from_numpy(_measured(spectra)).to(device).T.contiguous(),
+            torch.from_numpy(_known(geometry)).to(device).T.contiguous(),
             variables=tuple(variables),
         )
     quality = diagnostic_flags(
@@ -190,19 +218,14 @@ def _estimate(
     converged = getattr(result, "converged", None)
     if converged is not None:
         quality |= combine({Quality.REFINEMENT_NOT_CONVERGED: ~_numpy(converged)})
-    traits = model.traits
-    low, high = (
-        np.array([[float(getattr(traits[name], end))] for name in variables], np.float32)
-        for end in ("low", "high")
-    )
-    mean, sd, lower, upper = (
-        np.stack([_numpy(part[name]) for name in variables]).astype(np.float32)
-        for part in (result.mean, result.sd, result.p025, result.p975)
-    )
-    quality |= np.bitwise_or.reduce(range_flags(mean, low=low, high=high), axis=0)
-    mean, lower, upper = (clip_near(part, low=low, high=high) for part in (mean, lower, upper))
-    estimates = np.stack([mean, sd, lower, upper], axis=1)
-    return Block(estimates.reshape(-1, len(spectra)).T, quality)
+    estimates = np.empty((len(variables), len(STATISTICS), len(quality)), np.float32)
+    for name, (mean, sd, lower, upper) in zip(variables, estimates, strict=True):
+        low, high = (np.float32(getattr(model.traits[name], end)) for end in ("low", "high"))
+        quality |= range_flags(_numpy(result.mean[name]), low=low, high=high)
+        sd[:] = _numpy(result.sd[name])
+        for row, part in ((mean, result.mean), (lower, result.p025), (upper, result.p975)):
+            row[:] = clip_near(_numpy(part[name]), low=low, high=high)
+    return Block(estimates.reshape(-1, len(quality)), quality)
 
 
 def _device(model: Any) -> torch.device:
@@ -211,16 +234,16 @@ def _device(model: Any) -> torch.device:
     return next((weight.device for weight in weights), torch.device("cpu"))
 
 
-def _measured(spectra: Float[np.ndarray, "pixel band"]) -> Float[np.ndarray, "pixel band"]:
+def _measured(spectra: Float[np.ndarray, "band pixel"]) -> Float[np.ndarray, "band pixel"]:
     """Keep the numbers that can be a reflectance; all others are missing."""
     return np.where(np.abs(spectra) <= REFLECTANCE_MAX, spectra, np.float32(np.nan))
 
 
-def _known(geometry: Float[np.ndarray, "pixel angle"]) -> Float[np.ndarray, "pixel angle"]:
+def _known(geometry: Float[np.ndarray, "angle pixel"]) -> Float[np.ndarray, "angle pixel"]:
     """Keep the angles that can be, the relative azimuth folded; all others are missing."""
-    known = np.where(possible_angles(geometry), geometry, np.nan)
-    known[..., 2] = fold(known[..., 2])
-    return known.astype(np.float32)
+    known = np.where(possible_angles(geometry.T).T, geometry, np.float32(np.nan))
+    known[2] = fold(known[2])
+    return known
 
 
 def _numpy(tensor: torch.Tensor) -> Float[np.ndarray, " pixel"]:

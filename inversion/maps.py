@@ -1,6 +1,5 @@
 """Images in, maps out: lazy where the image is lazy, with the metadata a map needs (CF-1.11)."""
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -109,6 +108,7 @@ def retrieve(
             "batch": batch,
             "method": method,
             "steps": steps,
+            "pixels": reflectance.size // len(loaded.bands),
         },
     )
     maps = {name: estimates.isel(estimate=index) for index, name in enumerate(names)}
@@ -154,19 +154,21 @@ def _numpy_block(
     batch: int | None,
     method: str,
     steps: int,
+    pixels: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put angles and scene classes beside the pixels of one block and estimate it."""
     if threading.current_thread() is not threading.main_thread():
         torch.set_num_threads(1)
     shape = reflectance.shape[:-1]
-    loaded = estimator(load_model(model, device), method, steps, math.prod(shape))
+    loaded = estimator(load_model(model, device), method, steps, pixels)
     count = len(loaded.angles)
-    angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]], axis=-1)
+    angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]])
     scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]
     masked = scene_mask(scene[0], keep_classes) if scene else None
     block = retrieve_block(
-        loaded, reflectance, angles, variables=variables, masked=masked, batch=batch
-    )
+        loaded, reflectance, np.moveaxis(angles, 0, -1), variables=variables, masked=masked,
+        batch=batch,
+    )  # fmt: skip
     return block.estimates, block.quality
 
 

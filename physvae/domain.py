@@ -4,6 +4,8 @@ d² = (f − m)ᵀ S⁻¹ (f − m) / n over the n bands present, f the log refl
 covariance of the training spectra; over the limit that 98 % of the training spectra keep.
 """
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -45,18 +47,29 @@ class Domain(nn.Module):
         gap = log_reflectance(torch.nan_to_num(reflectance)) - self.mean
         distance = torch.zeros(len(reflectance), dtype=gap.dtype, device=gap.device)
         whole = seen.all(-1)
-        distance[whole] = self._distance(gap[whole], torch.ones_like(seen[0]))
+        distance[whole] = square(gap[whole], self.precision(torch.ones_like(seen[0])))
         some = ~whole & seen.any(-1)
-        patterns, which = torch.unique(seen[some], dim=0, return_inverse=True)
         found = torch.zeros_like(distance[some])
-        for i, pattern in enumerate(patterns):
-            rows = which == i
-            found[rows] = self._distance(gap[some][rows], pattern)
+        for pattern, rows in _alike(seen[some]):
+            found[rows] = square(gap[some][rows][:, pattern], self.precision(pattern))
         distance[some] = found
         return (distance / self.limit).reshape(batch)
 
-    def _distance(self, gap: Tensor, pattern: Tensor) -> Tensor:
-        """d² of spectra in which the bands of the pattern are present."""
-        part = gap[:, pattern]
-        inverse = torch.linalg.inv(self.covariance[pattern][:, pattern].double()).to(gap)
-        return ((part @ inverse) * part).mean(-1)
+    def precision(self, pattern: Tensor) -> Tensor:
+        """S⁻¹ of the bands of a pattern [band]."""
+        return torch.linalg.inv(self.covariance[pattern][:, pattern].double()).to(self.mean)
+
+
+def square(gap: Tensor, precision: Tensor) -> Tensor:
+    """d² [...] of gaps f − m [..., band]."""
+    return ((gap @ precision) * gap).mean(-1)
+
+
+def _alike(seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The patterns [band] among spectra [n, band], each with the spectra [n] that have it."""
+    if len(seen) and bool((seen == seen[0]).all()):
+        yield seen[0], torch.ones_like(seen[:, 0])
+        return
+    patterns, which = torch.unique(seen, dim=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        yield pattern, which == i

@@ -11,6 +11,7 @@ is replaced by the quantile that the scores of true traits have there (after Kul
 arXiv 1807.00263). That is a table for each trait and costs nothing at a pixel.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ class Summaries(nn.Module):
         width: int, depth: int,
     ):  # fmt: skip
         super().__init__()
-        self.traits = len(low)
+        self.traits, self.hidden = len(low), hidden
         looked_at = torch.ones(bands, dtype=torch.bool)
         looked_at[hidden] = False
         self.register_buffer("looked_at", looked_at, persistent=False)
@@ -158,24 +159,34 @@ class Summaries(nn.Module):
     ) -> Summary:
         """Marginals of the traits with these numbers, or of all."""
         chosen = list(range(self.traits)) if traits is None else traits
-        rows = [k * self.traits + t for k in range(4) for t in chosen]
+        weight, bias = self.last_layer(chosen)
+        out, n = _by_columns(self.trunk(features), weight, bias), len(chosen)
+        parts = [out[..., k * n : (k + 1) * n] for k in range(4)]
+        return Summary(self.marginals(parts, chosen), out[..., 4 * n :])
+
+    def last_layer(self, traits: list[int]) -> tuple[Tensor, Tensor]:
+        """Weight [output, hidden] and bias [output]: four numbers of each trait, the bands.
+
+        The numbers are in the order of `marginals`, each for all traits.
+        """
+        rows = [k * self.traits + t for k in range(4) for t in traits]
         rows += range(4 * self.traits, len(self.last.bias))
-        hidden = self.trunk(features)
-        out = _by_columns(hidden, self.last.weight[rows], self.last.bias[rows])
-        n = len(chosen)
-        location, scale, skewness, tail = (out[..., k * n : (k + 1) * n] for k in range(4))
+        return self.last.weight[rows], self.last.bias[rows]
+
+    def marginals(self, parts: Sequence[Tensor], traits: list[int]) -> Marginals:
+        """From what the last layer says of traits, four tensors [..., trait]."""
+        location, scale, skewness, tail = parts
         law = SinhArcsinh(
             location, scale.clamp(-8.0, 4.0).exp(), skewness, tail.clamp(-1.5, 1.5).exp()
         )
-        marginals = Marginals(
-            law, self.low[chosen], self.high[chosen],
-            table=self.table[:, chosen], widen=self.widen[chosen],
+        return Marginals(
+            law, self.low[traits], self.high[traits],
+            table=self.table[:, traits], widen=self.widen[traits],
         )  # fmt: skip
-        return Summary(marginals, out[..., 4 * n :])
 
     def look(self, reflectance: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
         """Reflectance with NaN in the hidden bands."""
-        if bool(self.looked_at.all()):
+        if not self.hidden:
             return reflectance
         return torch.where(self.looked_at, reflectance, torch.nan)
 

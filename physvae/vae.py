@@ -7,6 +7,7 @@ The physical latents are standard normal scores of the prior, so the prior is N(
 reflectance 0-1 with NaN where missing. `layout` says which axes stand before the last one.
 """
 
+from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from physvae.encoders import Encoder, Members
 from physvae.heads import Head
 from physvae.latents import GaussianLatent, Latents, QuantisedLatent
 from physvae.likelihoods import BandLikelihood
+from physvae.loops import Loops, loops_of, said_plainly
 from physvae.plans import EncoderPlan, SpatialPlan, TemporalPlan
 from physvae.posterior import Posterior
 from physvae.priors import Prior
@@ -124,6 +126,7 @@ class PhysVAE(nn.Module):
         self.physical, self.residual = physical.bind(prior.space), residual
         self.likelihood, self.products, self.domain = likelihood, products, domain
         self.summaries, self.field, self.remainder = summaries, field or {}, remainder
+        self._loops: Loops | None = None
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))
         self.register_buffer("spreads", torch.ones(len(self.traits)))
@@ -261,27 +264,38 @@ class PhysVAE(nn.Module):
             raise ValueError(f"{self.name}: expected a model with summaries, got one without")
         known = list(self.traits)
         numbers = [known.index(name) for name in variables or known]
-        return self._summaries(*self._inputs(reflectance, angles), numbers).marginals
+        return self.said_of(*self._inputs(reflectance, angles), numbers).marginals
 
     def physical_mean(self, reflectance: Tensor, angles: Tensor) -> Tensor:
         """Mean physical spectrum [..., band] given the one seen, as `summaries` has it."""
         assert self.summaries is not None
-        return self._summaries(*self._inputs(reflectance, angles), []).physical
+        return self.said_of(*self._inputs(reflectance, angles), []).physical
 
-    def _summaries(self, reflectance: Tensor, angles: Tensor, numbers: list[int]) -> Summary:
+    def said_of(self, reflectance: Tensor, angles: Tensor, numbers: list[int]) -> Summary:
         """What the network says of traits by their numbers, the spectrum as reflectance."""
         assert self.summaries is not None
         found = self.summaries(self.features(self.summaries.look(reflectance), angles), numbers)
-        return found._replace(physical=self.features.mean + self.features.sd * found.physical)
+        return found._replace(physical=self.unstandardised(found.physical))
+
+    def unstandardised(self, spectrum: Tensor) -> Tensor:
+        """The reflectance [..., band] of a spectrum as `features` standardises it."""
+        return self.features.mean + self.features.sd * spectrum
+
+    def compile(self) -> None:
+        """Make `estimate` fast, in place, for models with summaries on a processor.
+
+        Takes a few seconds; the weights must not change afterwards. Estimates move by rounding.
+        """
+        self._loops = loops_of(self)
 
     def _summary(
         self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
     ) -> Estimate:
         names = (*variables, *(("lai",) if "lai" not in variables else ()))
         known = list(self.traits)
-        found = self._summaries(reflectance, angles, [known.index(name) for name in names])
-        mean, sd = found.marginals.moments()
-        low, high = (found.marginals.quantile(NORMAL.inv_cdf(p)) for p in (0.025, 0.975))
+        say = self._loops or partial(said_plainly, self)
+        said = say(reflectance, angles, [known.index(name) for name in names])
+        mean, sd, low, high = said[:4]
         for i, name in enumerate(names):
             if factor := self.field.get(name):
                 trait = self.traits[name]
@@ -289,8 +303,7 @@ class PhysVAE(nn.Module):
                 high[..., i] = (mean[..., i] + factor * sd[..., i]).clamp_max(trait.high)
         named = [dict(zip(variables, x.unbind(-1), strict=False)) for x in (mean, sd, low, high)]
         return Estimate(
-            named[0], named[1], named[2], named[3],
-            self.misfit_of(reflectance, found.physical), self.domain(reflectance),
+            named[0], named[1], named[2], named[3], said.misfit, said.novelty,
             sd[..., names.index("lai")] / self.lai_prior_sd,
         )  # fmt: skip
 
