@@ -206,6 +206,11 @@ class Calibrated:
     calibration : Calibration
         Traits it does not name stay as they are.
 
+    Attributes
+    ----------
+    inner
+        The model.
+
     Raises
     ------
     InputError
@@ -214,21 +219,25 @@ class Calibrated:
 
     def __init__(self, model: Any, calibration: Calibration) -> None:
         calibration.check_model(str(getattr(model, "sha256", "")))
-        self._model, self._calibration = model, calibration
+        self.inner, self._calibration = model, calibration
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_model", "_calibration"):
+        if name.startswith("__") or name in ("inner", "_calibration"):
             raise AttributeError(name)  # while a copy of this object is being put together
-        return getattr(self._model, name)
+        return getattr(self.inner, name)
+
+    def around(self, model: Any) -> "Calibrated":
+        """The same adjustment of a copy of the model."""
+        return Calibrated(model, self._calibration)
 
     def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
         """Estimate as the model does, then adjust sd and quantiles (see `adjust`)."""
         import torch
 
-        found = self._model.estimate(reflectance, angles, variables)
+        found = self.inner.estimate(reflectance, angles, variables)
         parts = {part: dict(getattr(found, part)) for part in Adjusted._fields}
         for name in (name for name in variables if name in self._calibration.traits):
-            trait = self._model.traits[name]
+            trait = self.inner.traits[name]
             given = {part: parts[part][name].cpu().numpy() for part in Adjusted._fields}
             adjusted = adjust(
                 self._calibration.traits[name],

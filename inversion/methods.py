@@ -48,9 +48,9 @@ METHODS: dict[str, Callable[[Any, int], Any]] = {
     "refined": _refined,
     "lut": _lookup,
     "lm": _least_squares,
-    "refined-emulated": lambda model, steps: _refined(_emulated(model), steps),
-    "lut-emulated": lambda model, steps: _lookup(_emulated(model), steps),
-    "lm-emulated": lambda model, steps: _least_squares(_emulated(model), steps),
+    "refined-emulated": lambda model, steps: _refined(_inside(model, _emulated), steps),
+    "lut-emulated": lambda model, steps: _lookup(_inside(model, _emulated), steps),
+    "lm-emulated": lambda model, steps: _least_squares(_inside(model, _emulated), steps),
 }
 
 
@@ -74,8 +74,20 @@ def estimator(model: Any, method: str, steps: int, pixels: int = 0) -> Any:
     that decode by it, in some ten seconds, which makes them many times faster.
     """
     if method == "amortised":
-        return _fast(model) if pixels > LARGE else model
+        return _inside(model, _fast) if pixels > LARGE else model
     return _made(model, method, steps, pixels > MANY and method in COMPILED)
+
+
+@functools.lru_cache(maxsize=8)
+def _made(model: Any, method: str, steps: int, fast: bool) -> Any:
+    return METHODS[method](_inside(model, _compiled) if fast else model, steps)
+
+
+def _inside(model: Any, change: Callable[[Any], Any]) -> Any:
+    """What is wrapped around a model, around another one."""
+    if "around" in dir(type(model)):
+        return model.around(_inside(model.inner, change))
+    return change(model)
 
 
 @functools.lru_cache(maxsize=4)
@@ -83,11 +95,6 @@ def _fast(model: Any) -> Any:
     made = copy.deepcopy(model)
     made.compile()
     return made
-
-
-@functools.lru_cache(maxsize=8)
-def _made(model: Any, method: str, steps: int, fast: bool) -> Any:
-    return METHODS[method](_compiled(model) if fast else model, steps)
 
 
 @functools.lru_cache(maxsize=4)

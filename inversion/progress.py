@@ -1,5 +1,6 @@
 """How far a map is: pixels, pixels a second, time left, on stderr where somebody watches."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,19 +30,32 @@ class Bar:
 
 
 class Watched:
-    """A model that tells how many pixels it was given; all else is the model's."""
+    """A model that tells how many pixels it was given; all else is the model's.
+
+    Attributes
+    ----------
+    inner
+        The model.
+    """
 
     def __init__(self, model: Any, advance: Callable[[int], None]) -> None:
-        self._stopped, self._model, self._advance = False, model, advance
+        self.inner, self._advance = model, advance
+        self._stopped = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
-        if self._stopped:
+        if self._stopped.is_set():
             raise InterruptedError("interrupted")
-        return getattr(self._model, name)
+        return getattr(self.inner, name)
+
+    def around(self, model: Any) -> "Watched":
+        """The same watch on another model; who stops one stops both."""
+        other = Watched(model, self._advance)
+        other._stopped = self._stopped
+        return other
 
     def stop(self) -> None:
         """End a thread when it next asks for anything of the model."""
-        self._stopped = True
+        self._stopped.set()
 
     def __dask_tokenize__(self) -> str:
         return uuid.uuid4().hex

@@ -16,7 +16,7 @@ from inversion.kernel import retrieve_block
 from inversion.laplace import around, whitened
 from inversion.lut import Lookup
 from inversion.marquardt import LeastSquares
-from inversion.methods import MANY, METHODS, check_method, estimator
+from inversion.methods import LARGE, MANY, METHODS, check_method, estimator
 from inversion.quality import Quality
 from inversion.refine import Refined, descend
 from physvae.errors import UsageError
@@ -198,3 +198,47 @@ def test_many_pixels_are_decoded_by_compiled_physics_and_the_model_stays_as_it_w
     fast, plain = (made.estimate(seen, angles, ("lai",)) for made in (many, few))
     change = (fast.mean["lai"] - plain.mean["lai"]).abs() / plain.sd["lai"]
     assert change.max() < 0.01
+
+
+def test_many_pixels_of_a_map_go_through_a_compiled_copy_of_the_model():
+    """Also where the model is watched and calibrated, as it is on the command line."""
+    import physvae
+    from inversion.calibration import Calibrated, Calibration, Factors
+    from inversion.progress import Watched
+
+    model = physvae.load("sentinel-2")
+    told = []
+    adjusted = Calibrated(model, Calibration({"lai": Factors((0.95,), (2.0,), 2.0)}))
+    watched = Watched(adjusted, told.append)
+    many, few = (estimator(watched, "amortised", 0, pixels) for pixels in (LARGE + 1, LARGE))
+    assert few is watched
+    assert many.inner.inner._loops is not None
+    assert model._loops is None
+    assert estimator(watched, "amortised", 0, LARGE + 1).inner.inner is many.inner.inner
+    seen = torch.rand(40, 10, generator=torch.Generator().manual_seed(1)) * 0.4
+    angles = torch.tensor([35.0, 5.0, 90.0])
+    for part in ("mean", "sd", "p975"):
+        one, other = (
+            getattr(made.estimate(seen, angles, ("lai",)), part)["lai"] for made in (many, few)
+        )
+        assert torch.allclose(one, other, rtol=0.0, atol=1e-4)
+    assert told == [40] * 6
+    watched.stop()
+    with pytest.raises(InterruptedError):
+        many.estimate(seen, angles, ("lai",))
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "amortised"])
+def test_every_method_works_on_a_watched_model(method):
+    """What shows the progress of a map cannot be copied, what it watches can."""
+    import physvae
+    from inversion.progress import Watched, progress
+
+    model = physvae.load("sentinel-2")
+    seen = model.physical(
+        model.prior(torch.zeros(2, len(model.space))), torch.tensor([35.0, 5.0, 90.0])
+    )
+    with progress(MANY + 1) as bar:
+        used = estimator(Watched(model, bar.advance), method, 3, MANY + 1)
+        found = used.estimate(seen, torch.tensor([[35.0, 5.0, 90.0]] * 2), ("lai",))
+    assert bool(found.mean["lai"].isfinite().all())
