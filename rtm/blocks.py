@@ -26,7 +26,7 @@ def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, bloc
         Canopies a block.
     """
     n = inputs[0].shape[-1]
-    if n <= 2 * block or torch.compiler.is_compiling() or _transformed(inputs):
+    if n <= 2 * block or torch.compiler.is_compiling() or transformed(inputs):
         return compute(*inputs)
     parts = zip(*(x.split(block, -1) for x in inputs), strict=True)
     if _wants_gradient(inputs):
@@ -65,7 +65,9 @@ def _wants_gradient(inputs: Sequence[Tensor]) -> bool:
     return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
 
 
-def _transformed(inputs: Sequence[Tensor]) -> bool:
+def transformed(inputs: Sequence[Tensor]) -> bool:
     """Whether a transform of torch.func is at work, which has no way through a checkpoint."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
-    return any(wrapped(x) for x in inputs)
+    own = torch._C._functorch  # pyright: ignore
+    return any(
+        own.is_functorch_wrapped_tensor(x) or own.is_legacy_batchedtensor(x) for x in inputs
+    )

@@ -6,7 +6,7 @@ Inside, the axes are [parameter | wavelength | class, canopy]: the canopies stan
 what belongs to a canopy broadcasts against its spectra and loops run along the canopies.
 """
 
-import contextlib
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from rtm.blocks import Outputs, in_blocks, in_even_blocks, in_parts
 from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.foursail2 import crowns, foursail2
-from rtm.fused import Fused, Untraceable
+from rtm.fused import Function, Fused, Loops, digest, loopable, shared
 from rtm.lidf import Beta, Campbell, Verhoef, class_edges
 from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
 from rtm.parameters import TRAITS, ParameterSpace, brown
@@ -31,6 +31,8 @@ from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants, within_range
 _BLOCK = 65536  # numbers of a spectral array that are worked on at a time
 _COMPILED_BLOCK = 16384
 _FUSED_BLOCK = 1 << 23
+_OPTIONS = {"max_fusion_size": 2000}  # of torch.compile
+_SOILS = (DryWetSoil, SpectralSoil, BSM)  # of which shapes and parameters tell all
 LIDF = {"campbell": Campbell, "verhoef": Verhoef, "beta": Beta}
 _TWO_LAYERS = ("cv", "zeta", "fraction_brown", "diss")
 
@@ -90,14 +92,17 @@ class Prosail(nn.Module):
         Whether fapar and fcover are computed.
     alpha : float
         Half-angle of the light that falls on the leaf's surface, (0, 90] degree.
+    fused : {"auto", True, False}
+        Whether float32 on a processor runs through loops made for this model (rtm.fused), many
+        times faster and the same to some 1e-6: once as much has been asked for as makes it pay,
+        from the first call on, or never. An attribute, so that it can be changed.
 
     Notes
     -----
     theta decides the dtype, the module (`module.to(device)`) the device. Constants are computed in
     float64 and cast to theta's dtype. Only shapes are checked here; `prosail` checks values.
 
-    Long batches are worked off in blocks, see rtm.blocks. `model.compile()` makes the model
-    many times faster.
+    Long batches are worked off in blocks, see rtm.blocks.
 
     Examples
     --------
@@ -125,6 +130,7 @@ class Prosail(nn.Module):
         soil: DryWetSoil | SpectralSoil | BSM | None = None,
         lidf: str = "campbell", classes: int = 18, crowns: bool = False, layers: int = 1,
         hotspot: str = "exact", products: bool = True, alpha: float = 40.0,
+        fused: bool | str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
         _expect("hotspot", hotspot, ("exact", "classic"))
@@ -142,7 +148,9 @@ class Prosail(nn.Module):
         self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
         self.soil = DryWetSoil() if soil is None else soil
         self.lidf = LIDF[lidf]()
-        self._compiled, self._fused = None, None
+        _expect("fused", fused, ("auto", True, False))
+        self.fused, self._options = fused, None
+        self._forget()
         given = within_range(full_grid() if wavelength is None else wavelength)
         self._constants(given if self.sensor is None else self.sensor.wavelength)
         self.space = self._space()
@@ -210,35 +218,73 @@ class Prosail(nn.Module):
         return CanopyReflectance._make([*fields, *axis])
 
     def _worked_off(self, theta: Tensor, angles: Tensor) -> Outputs:
-        """`_reflectance` in blocks, compiled where that was asked for."""
-        inputs, on_processor = (theta, angles), theta.device.type == "cpu"
-        if self._fused is not None and on_processor and theta.dtype == torch.float32:
-            return in_parts(self._fused_reflectance, inputs, block=self._block(_FUSED_BLOCK))
-        if self._compiled is not None and not (self._fused is not None and on_processor):
-            block = self._block(_COMPILED_BLOCK)
-            return in_even_blocks(self._compiled, inputs, block=block)
+        """`_reflectance` in blocks, by what is fastest."""
+        inputs = (theta, angles)
+        if torch.compiler.is_compiling():
+            return self._reflectance(theta, angles)
+        fused = self._loops_for(inputs) if self.fused and loopable(inputs) else None
+        if fused is not None:
+            block = self._block(_FUSED_BLOCK)
+            return in_parts(lambda *x: self._seen(fused(*x)), inputs, block=block)
+        if self._options is not None and self._worth_torch(theta):
+            if self._compiled is None:
+                self._compiled = torch.compile(
+                    self._reflectance, fullgraph=True, dynamic=False, options=self._options
+                )
+            return in_even_blocks(self._compiled, inputs, block=self._block(_COMPILED_BLOCK))
         return in_blocks(self._reflectance, inputs, block=self._block(_BLOCK))
 
     def compile(self, **options) -> None:
-        """Make the model fast, in place.
+        """Make the model fast from the next call on, in place.
 
-        On a processor float32 runs through loops made for it (rtm.fused), many times faster and
-        in little memory; this takes a few seconds and no compiler, and as much again when the
-        first gradient is asked for. There float64 stays as it is. On other devices torch.compile
-        does it, which takes minutes. Second derivatives and torch.func need a model that is not
-        compiled.
+        On a processor float32 runs through loops made for it, see `fused`; this takes a second and
+        no compiler, and two more when the first gradient is asked for. There float64 stays as it
+        is. On other devices torch.compile does it, which takes minutes; second derivatives and
+        torch.func then need a model that is not compiled.
 
         Parameters
         ----------
         **options
             For the inductor of torch.compile, on top of ours.
         """
-        options = {"max_fusion_size": 2000, **options}
-        self._compiled = torch.compile(
-            self._reflectance, fullgraph=True, dynamic=False, options=options
-        )
-        with contextlib.suppress(Untraceable):
-            self._fused = Fused(self._factors, rows=(len(self.space), 3))
+        self.fused, self._options, self._compiled = True, {**_OPTIONS, **options}, None
+        self._fused = self._shared().made()
+
+    def _loops_for(self, inputs: tuple[Tensor, Tensor]) -> Fused | None:
+        """The loops, where a call is to go through them."""
+        if self.fused == "auto":
+            numbers = inputs[0].shape[-1] * self._absorption.shape[0]
+            return self._shared().where_they_pay(inputs, numbers)
+        if self._fused is None:
+            self._fused = self._shared().made()
+        return self._fused
+
+    def _shared(self) -> Loops:
+        """The loops of all models like this one."""
+        if self._loops is None:
+            twin = copy.copy(self)  # this one may go to other devices
+            twin._buffers = dict(self._buffers)
+            soil = type(self.soil) if type(self.soil) in _SOILS else self.soil
+            about = (self.space.names, self.layers, self.products, self.classic, type(self.lidf))
+            key = (*about, soil, digest(self._buffers))
+            self._loops = shared(Function(key, (len(self.space), 3), twin._factors))
+        return self._loops
+
+    def _forget(self) -> None:
+        """What was made for the constants as they were."""
+        self._loops, self._fused, self._compiled = None, None, None
+
+    def _apply(self, *args, **kwargs) -> "Prosail":
+        self._forget()
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        """All but machine code, which a copy finds again."""
+        return {**self.__dict__, "_loops": None, "_fused": None, "_compiled": None}
+
+    def _worth_torch(self, theta: Tensor) -> bool:
+        """Whether torch.compile is at work: where there could be no loops for float32."""
+        return theta.device.type != "cpu" or self._shared().made() is None
 
     def _block(self, numbers: int) -> int:
         """Canopies a block: a multiple of 16 that gives spectral arrays of about that size."""
@@ -247,10 +293,6 @@ class Prosail(nn.Module):
     def _reflectance(self, theta: Tensor, angles: Tensor) -> Outputs:
         """A result's fields [canopy, ...] from theta [parameter, canopy], angles [3, canopy]."""
         return self._seen(self._factors(theta, angles))
-
-    def _fused_reflectance(self, theta: Tensor, angles: Tensor) -> Outputs:
-        assert self._fused is not None
-        return self._seen(self._fused(theta, angles))
 
     def _factors(self, theta: Tensor, angles: Tensor) -> tuple[Tensor, ...]:
         """The four factors [wavelength, canopy], then what is covered and absorbed [1, canopy]."""

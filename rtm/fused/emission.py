@@ -5,6 +5,9 @@ that has rows there is an inner loop, in which what the loop needs is computed f
 over the rows end a loop, so values have a level: the number of such ends before them. All sums
 and outputs of the same number of rows and of the same level share a loop.
 
+Smaller, larger and the elementary functions may lose a NaN on the way, so an output gets it back
+from the rows of inputs on which it depends.
+
     void kernel(tables, input 0, …, output 0, …, i64 stride, i64 start, i64 stop)
 
 Inputs and outputs are [row, stride]; start and stop are multiples of `lanes`.
@@ -48,6 +51,8 @@ class _Emission:
         self.levels = _levels(program.nodes)
         self.w = Writer(lanes)
         self.flat: dict[int, str] = {}  # nodes without rows, and sums
+        self.reached = _reached(program.nodes)
+        self.missing: dict[frozenset[int], str] = {}  # NaN where one of these rows is, else 0
         self.kept: dict[int, str] = {}  # where the rows of a node are kept
         self.block = "outer"
         self.bytes = 4 * lanes
@@ -109,7 +114,8 @@ class _Emission:
         for k, output in enumerate(self.program.outputs):
             if self.nodes[output[0]].rows == 1:
                 for r, a in enumerate(output):
-                    self._store(self._flat(a), f"%out{k}", str(r))
+                    value = self.w.add(self._flat(a), self._missing(a))
+                    self._store(value, f"%out{k}", str(r))
 
     def _merged(self, groups: _Groups) -> _Groups:
         """With every end in the last loop of its length that comes before it is needed."""
@@ -149,6 +155,7 @@ class _Emission:
         for a in _below(self.nodes, [a for _, a, _ in ends]):
             if self.nodes[a].rows == 1:
                 self._flat(a)
+        missing = {a: self._missing(a) for kind, a, _ in ends if kind == "store"}
         before, i = self.block, f"%i.{label}"
         outer = self.w
         self.w = Writer(outer.lanes, outer.count)
@@ -161,7 +168,7 @@ class _Emission:
             elif kind == "keep":
                 self._put(value, self.kept[a], i)
             else:
-                self._store(value, f"%out{target}", i)
+                self._store(self.w.add(value, missing[a]), f"%out{target}", i)
         inner, self.w = self.w, outer
         self.w.count = inner.count
         self.w.say(f"  br label %{label}\n{label}:")
@@ -192,6 +199,18 @@ class _Emission:
             else:
                 self.flat[a] = self._arithmetic(node, [self._flat(x) for x in node.args])
         return self.flat[a]
+
+    def _missing(self, a: int) -> str:
+        """NaN where a row of the inputs on which a node depends is NaN, else 0."""
+        rows = self.reached[a]
+        if rows not in self.missing:
+            total = number(0.0)
+            for row in sorted(rows):
+                x = self._flat(row)
+                nan = self.w.where(self.w.compare("uno", x, x), number(math.nan), number(0.0))
+                total = self.w.add(total, nan)
+            self.missing[rows] = total
+        return self.missing[rows]
 
     def _at(self, a: int, i: str, inside: dict[tuple[int, str], str]) -> str:
         """The value of a node in row i."""
@@ -279,6 +298,15 @@ def _levels(nodes: list[Node]) -> list[int]:
         level = max((levels[a] for a in node.args), default=0)
         levels.append(level + (node.op in ("sum", "from")))
     return levels
+
+
+def _reached(nodes: list[Node]) -> list[frozenset[int]]:
+    """The rows of inputs on which each node depends."""
+    reached: list[frozenset[int]] = []
+    for a, node in enumerate(nodes):
+        own = [frozenset([a])] if node.op == "row" else []
+        reached.append(frozenset().union(*own, *(reached[x] for x in node.args)))
+    return reached
 
 
 def _below(nodes: list[Node], ends: list[int]) -> list[int]:

@@ -1,6 +1,7 @@
 """Machine code from a Program, and a function of torch with its gradient made of such code."""
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtm.blocks import transformed
 from rtm.fused.emission import emit
 from rtm.fused.program import Program
 from rtm.fused.tracing import trace
@@ -70,7 +72,8 @@ def loop(
     function: Callable[..., Sequence[Tensor]], *, rows: Sequence[int], arrays: Sequence[int] = ()
 ) -> Kernel:
     """A function as one loop, without a gradient; arguments as for `trace`."""
-    return Kernel(trace(function, rows=rows, arrays=arrays))
+    with torch.inference_mode(False), torch.no_grad():
+        return Kernel(trace(function, rows=rows, arrays=arrays))
 
 
 class Fused:
@@ -91,14 +94,15 @@ class Fused:
     Notes
     -----
     float32 on a processor. The loop of the function is made here, that of a gradient when it is
-    first asked for, which takes some seconds. There are no second derivatives.
+    first asked for; each takes a second or two. What is to be differentiated again, and a gradient
+    under torch.func, is computed by torch.
     """
 
     def __init__(self, function: Callable[..., tuple[Tensor, ...]], rows: Sequence[int]) -> None:
         self._function, self._rows = function, rows
         program = trace(function, rows=rows, arrays=[])
         self._lengths = [_rows(program, output) for output in program.outputs]
-        self.forward = Kernel(program)
+        self.forward, self._lock = Kernel(program), threading.Lock()
         self._gradients: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Kernel] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -107,21 +111,30 @@ class Fused:
 
     def gradient(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> Kernel:
         """From inputs and the gradients of some outputs to the gradients of some inputs."""
-        if (given, wanted) not in self._gradients:
-            arrays = [n for n, there in zip(self._lengths, given, strict=True) if there]
+        with self._lock:
+            if (given, wanted) not in self._gradients:
+                self._gradients[given, wanted] = self._made(given, wanted)
+            return self._gradients[given, wanted]
 
-            @torch.enable_grad()
-            def function(*args: Tensor) -> tuple[Tensor, ...]:
-                inputs = [x.detach().requires_grad_() for x in args[: len(self._rows)]]
-                outputs = _where(self._function(*inputs), given)
-                return torch.autograd.grad(
-                    outputs, _where(inputs, wanted), args[len(inputs) :],
-                    allow_unused=True, materialize_grads=True,
-                )  # fmt: skip
+    def _made(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> Kernel:
+        arrays = [n for n, there in zip(self._lengths, given, strict=True) if there]
 
-            program = trace(function, rows=self._rows, arrays=arrays)
-            self._gradients[given, wanted] = Kernel(program)
-        return self._gradients[given, wanted]
+        def function(*args: Tensor) -> tuple[Tensor, ...]:
+            inputs = [x.detach().requires_grad_() for x in args[: len(self._rows)]]
+            return self.by_torch(inputs, args[len(inputs) :], given, wanted, False)
+
+        return Kernel(trace(function, rows=self._rows, arrays=arrays))
+
+    @torch.enable_grad()
+    def by_torch(
+        self, inputs: Sequence[Tensor], grads: Sequence[Tensor], given: tuple[bool, ...],
+        wanted: tuple[bool, ...], again: bool,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """The same by torch, to be differentiated again where asked for."""
+        return torch.autograd.grad(
+            _where(self._function(*inputs), given), _where(inputs, wanted), grads,
+            allow_unused=True, materialize_grads=True, create_graph=again,
+        )  # fmt: skip
 
 
 class _Apply(torch.autograd.Function):
@@ -136,17 +149,28 @@ class _Apply(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor | None):
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "second derivatives: expected a model that is not compiled, got a compiled one"
-            )
         wanted = ctx.needs_input_grad[1:]
         given = tuple(g is not None for g in grads)
         if not any(given):
             return None, *[None] * len(wanted)
-        kernel = ctx.fused.gradient(given, wanted)
-        found = iter(kernel(*ctx.saved_tensors, *_where(grads, given)))
+        inputs, there, again = ctx.saved_tensors, _where(grads, given), torch.is_grad_enabled()
+        if again or not loopable(there):
+            found = iter(ctx.fused.by_torch(inputs, there, given, wanted, again))
+        else:
+            found = iter(ctx.fused.gradient(given, wanted)(*inputs, *there))
         return None, *[next(found) if want else None for want in wanted]
+
+
+def loopable(inputs: Sequence[Tensor]) -> bool:
+    """Whether loops may take these tensors: plain float32 on a processor, under no transform.
+
+    For torch.func, torch.jit, and whatever else watches the operations of torch, there have to be
+    operations of torch. torch.compile is for the caller to ask for, before it comes here.
+    """
+    watched = torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack()  # pyright: ignore
+    plain = all(type(x) is Tensor and x.dtype == torch.float32 for x in inputs)
+    near = all(x.device.type == "cpu" for x in inputs)
+    return plain and near and not watched and not transformed(inputs)
 
 
 def _where(values: Sequence, chosen: Sequence[bool]) -> list:

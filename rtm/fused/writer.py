@@ -83,7 +83,7 @@ class Writer:
         return self.line(f"call {self.vector} @{name}({self.vector} {x})")
 
     def compare(self, relation: str, a: str, b: str) -> str:
-        """Ogt, olt, oge, ole or oeq."""
+        """Ogt, olt, oge, ole, oeq, or uno: one of both is NaN."""
         return self.line(f"fcmp {relation} {self.vector} {a}, {b}")
 
     def where(self, truth: str, a: str, b: str) -> str:
