@@ -176,21 +176,25 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the log for TensorBoard.")
+    ] = False,
 ) -> None:
     """Train a model on simulations and unlabelled spectra, or an emulator.
 
     Writes config.json, weights.safetensors and card.md, and while it runs log.csv and
     checkpoint.safetensors. The same file and seed give the same model on the same machine.
 
+    Several processes, one a GPU, share every batch:
+    torchrun --nproc-per-node 4 -m physvae train CONFIG --device cuda ...
+
     For example: physvae train physvae/presets/sentinel-2.toml --data DATA -o model
     """
     import torch
 
-    from physvae.config import read_config
     from physvae.emulation.commands import train_from
     from physvae.emulation.plans import is_emulator
-    from physvae.finishing import finish
-    from physvae.training import Trainer
+    from physvae.team import joined
 
     root = data or Path(os.environ.get("PHYSVAE_DATA", "."))
     if not root.is_dir():
@@ -198,22 +202,41 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     if is_emulator(config):
-        if resume or device != "cpu":
-            raise UsageError("--resume, --device: expected the file of a model, got an emulator's")
+        if resume or tensorboard or device != "cpu":
+            raise UsageError(
+                "--resume, --device, --tensorboard: expected a model, got the file of an emulator"
+            )
         train_from(config, output, root)
         return
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise UsageError(f"--device: expected cpu, or cuda where there is one, got {device!r}")
+    with joined(device) as (team, own):
+        _train_model(config, output, root, resume, own, team, tensorboard)
+
+
+def _train_model(
+    config: Path, output: Path, root: Path, resume: bool, device: str, team, tensorboard: bool
+) -> None:
+    """Train, and finish and measure in the process that leads."""
+    from physvae.config import read_config
+    from physvae.finishing import finish
+    from physvae.scalars import scalars
+    from physvae.training import Trainer
+
     plan = read_config(config)
     if (output / "checkpoint.safetensors").exists() and not resume:
         raise InputError(
             f"{output}: holds a checkpoint; go on with --resume, or name another folder"
         )
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise UsageError(f"--device: expected cpu, or cuda where there is one, got {device!r}")
-    typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
-    trainer = Trainer(plan, root, output, device)
+    if team.leads:
+        typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
+    trainer = Trainer(plan, root, output, device, team)
     if resume:
         trainer.resume()
-    model = _with_progress(trainer)
+    with scalars(output, trainer.step, wanted=tensorboard and team.leads) as write:
+        model = _with_progress(trainer, write)
+    if not team.leads:
+        return
     typer.echo("measuring ...", err=True)
     figures = finish(model, plan, root, output)
     worst = min(figures["coverage_90"].items(), key=lambda item: -abs(item[1] - 0.9))
@@ -236,8 +259,8 @@ def models() -> None:
         typer.echo(f"{name}\t{model.sensor}\t{' '.join(bands)}\tsha256 {model.sha256[:12]}")
 
 
-def _with_progress(trainer):
-    """Run a trainer behind a progress bar on stderr."""
+def _with_progress(trainer, write: Callable[[int, dict], None]):
+    """Run a trainer behind a progress bar on stderr; `write` gets its log."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -245,9 +268,13 @@ def _with_progress(trainer):
         TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
         TextColumn("loss {task.fields[loss]:.3f}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console, quiet = Console(stderr=True), not trainer.team.leads
+    with Progress(*columns, console=console, disable=quiet) as progress:
         total = trainer.config.optimiser.steps
         bar = progress.add_task("", total=total, completed=trainer.step, loss=float("nan"))
-        return trainer.run(
-            lambda step, losses: progress.update(bar, completed=step, loss=losses["loss"])
-        )
+
+        def report(step: int, losses: dict) -> None:
+            progress.update(bar, completed=step, loss=losses["loss"])
+            write(step, losses)
+
+        return trainer.run(report)

@@ -90,6 +90,10 @@ class BandLikelihood(nn.Module):
     def observe(self, x: Tensor, mean: Tensor) -> None:
         """See a batch of training before its `log_prob`; only "sigma" learns from it."""
 
+    def observed(self) -> list[Tensor]:
+        """What `observe` has learned; processes that train together take the mean of it."""
+        return []
+
     def constrain(self) -> None:
         """Keep learned errors within their bounds after a step of training."""
 
@@ -173,6 +177,10 @@ class Sigma(BandLikelihood):
         square = (x - mean).square().flatten(0, -2)
         found = square.nanmean(0).nan_to_num(nan=self.start**2)
         self.sigma_square.lerp_(found, 1 - KEEP)
+
+    def observed(self) -> list[Tensor]:
+        """σ²."""
+        return [self.sigma_square]
 
 
 class Heteroscedastic(BandLikelihood):

@@ -1,7 +1,7 @@
 """Training: simulations drawn anew at every step beside real spectra; resumable; seeded.
 
 Step i draws everything from a generator seeded by (seed, i), so a run that was killed and resumed
-follows the same losses as one that was not.
+follows the same losses as one that was not. Several processes share a batch, see `physvae.team`.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from physvae.regularisers import Step, self_supervised
 from physvae.simulation import hide, reduced_sensor, simulate
 from physvae.soils import SOILS, SoilLibrary, SoilMixtures
 from physvae.store import assemble, pack
+from physvae.team import Team
 from physvae.vae import PhysVAE
 from rtm import Prosail, Sensor, load_sensor
 
@@ -98,10 +99,18 @@ class Trainer:
         Where the log and the checkpoint go.
     device : str
         "cpu" or "cuda"; random numbers differ between the two.
+    team : Team, optional
+        The processes that train together, each with its part of the batch.
     """
 
-    def __init__(self, config: Config, data: Path, folder: Path, device: str = "cpu"):
+    def __init__(
+        self, config: Config, data: Path, folder: Path, device: str = "cpu",
+        team: Team | None = None,
+    ):  # fmt: skip
         self.config, self.folder, self.device = config, folder, torch.device(device)
+        self.team = team or Team()
+        self.simulations = self.team.part(config.optimiser.simulations, "optimiser.simulations")
+        self.spectra = self.team.part(config.optimiser.spectra, "optimiser.spectra")
         self.model = build(config, data)
         self.soils = soils_of(config, data, self.model)
         self.model.to(self.device)
@@ -119,17 +128,18 @@ class Trainer:
         self.log: list[dict] = []
 
     def run(self, report: Callable[[int, dict], None] = lambda step, losses: None) -> PhysVAE:
-        """Train to the last step, with `report(step, losses)` after each.
+        """Train to the last step, with `report(step, log)` after each: its row of the log.
 
         Returns the averaged model, with `patience` the best of it, on the CPU.
         """
         plan = self.config.optimiser
+        self.team.share([*self.model.parameters(), *self.model.buffers()])
         while self.step < plan.steps and not self.stale:
-            losses = self.advance()
-            report(self.step, losses)
+            self.advance()
             if self.step % plan.checkpoint == 0 or self.step == plan.steps:
                 self.validate()
                 self.save()
+            report(self.step, self.log[-1])
         self.model.load_state_dict(self.best or self.average, strict=False)
         return self.model.cpu().eval()
 
@@ -142,22 +152,32 @@ class Trainer:
 
     def advance(self) -> dict[str, float]:
         """One step. Returns the terms of the loss, weighted, and their sum."""
-        seed, plan = self.config.seed * STRIDE + self.step, self.config.optimiser
+        terms = self.gradients()
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.team.average([*gradients, *terms.values(), *self.model.likelihood.observed()])
+        return self.update(terms)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Gradients of this process's part of a batch. Returns the terms of its loss."""
+        seed = self.team.seed(self.config.seed * STRIDE + self.step)
         generator = torch.Generator(self.device).manual_seed(seed)
-        self._schedule(self.step / plan.steps)
+        self._schedule(self.step / self.config.optimiser.steps)
         self.model.train()
         with torch.random.fork_rng(self._cuda()):
             torch.manual_seed(seed)  # for dropout
             terms = self._terms(generator)
-        total = sum(terms.values(), torch.zeros((), device=self.device))
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        sum(terms.values(), torch.zeros((), device=self.device)).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def update(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """Take the step that the gradients say, into the log. Returns the terms and their sum."""
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimiser.step()
         self._after_step()
         self.step += 1
-        losses = {"loss": float(total.detach())}
-        losses |= {name: float(value.detach()) for name, value in terms.items()}
+        losses = {"loss": float(sum(terms.values(), torch.zeros((), device=self.device)))}
+        losses |= {name: float(value) for name, value in terms.items()}
         if not np.isfinite(losses["loss"]):
             raise RuntimeError(
                 f"training: expected a finite loss at step {self.step}, got {losses}"
@@ -170,7 +190,7 @@ class Trainer:
 
     def _terms(self, generator: torch.Generator) -> dict[str, Tensor]:
         config, model = self.config, self.model
-        drawn = simulate(model, config.optimiser.simulations, config.angles, generator, self.soils)
+        drawn = simulate(model, self.simulations, config.angles, generator, self.soils)
         seen = self._hidden(drawn.reflectance, drawn.angles, generator)
         decoded = None
         if len(self.real.reflectance) and config.loss.real > 0:
@@ -182,8 +202,7 @@ class Trainer:
 
     def _batch(self, generator: torch.Generator) -> RealSpectra:
         rows = torch.randint(
-            len(self.real.reflectance), (self.config.optimiser.spectra,), generator=generator,
-            device=self.device,
+            len(self.real.reflectance), (self.spectra,), generator=generator, device=self.device,
         )  # fmt: skip
         return self.real.take(rows.cpu()).to(self.device)
 
@@ -221,14 +240,18 @@ class Trainer:
         count = max(1, config.optimiser.validation // self.model.pixels)
         drawn = simulate(self.model, count, config.angles, generator, self.soils)
         seen = self._hidden(drawn.reflectance, drawn.angles, generator)
-        loss = float(self_supervised(Step(self.model, drawn, seen, None, config.regularisers)))
+        found = self_supervised(Step(self.model, drawn, seen, None, config.regularisers))
+        self.team.share([found])  # all stop together
+        loss = float(found)
         if loss < min((r["validation"] for r in self.log if "validation" in r), default=np.inf):
             self.best = {k: v.clone() for k, v in self.average.items()}
         self.log[-1]["validation"] = loss
         self.model.load_state_dict(now, strict=False)
 
     def save(self) -> None:
-        """Write checkpoint.safetensors and log.csv, each whole or not at all."""
+        """Write checkpoint.safetensors and log.csv, each whole or not at all; the leader does."""
+        if not self.team.leads:
+            return
         adam = self.optimiser.state_dict()["state"]
         state = checkpoint.Checkpoint(self.step, pack(self.model), self.average, self.best, adam)
         checkpoint.write(self.folder, state, self.config.model_dump_json(), self.log)

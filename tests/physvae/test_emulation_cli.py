@@ -183,7 +183,7 @@ def test_a_trained_folder_emulates_another_code(tmp_path, capsys, suffix):
         (("mine.csv", "none.csv"), [], 3, "none.csv: expected a"),
         (("latents", "latent"), [], 3, "vae.latent: Extra inputs are not permitted"),
         (("[fit]", "[fit"), [], 3, "plan.toml: expected TOML"),
-        (("mine", "mine"), ["--resume"], 2, "--resume, --device: expected the file of a model"),
+        (("mine", "mine"), ["--resume"], 2, "--resume, --device, --tensorboard: expected a model"),
     ],
 )
 def test_a_training_that_cannot_be_is_one_sentence(change, options, code, said, tmp_path, capsys):
