@@ -92,3 +92,35 @@ def test_other_files_than_vectors_are_told(shipped, scene, tmp_path, capsys):
     assert command(scene, "-o", tmp_path / "out.tif", "--aoi", tmp_path / "v.gpkg") == 3
     assert command(scene, "-o", tmp_path / "out.tif", "--aoi", "https://x/y.gpkg") == 3
     assert command(scene, "-o", tmp_path / "out.csv", "--points", scene, "--window", 2) == 2
+
+
+def test_g5_an_area_in_the_coordinates_of_the_next_zone(shipped, scene, tmp_path):
+    """Over a zone's edge fields are drawn in either zone; the map is the same but for its rim."""
+    square = geopandas.GeoDataFrame(
+        geometry=[Polygon([at(10, 10), at(30, 10), at(30, 30), at(10, 30)])], crs=32632
+    )
+    maps = []
+    for zone in (32632, 32633):
+        square.to_crs(zone).to_file(tmp_path / f"{zone}.gpkg")
+        goal = tmp_path / f"{zone}.tif"
+        area = tmp_path / f"{zone}.gpkg"
+        assert command(scene, "-o", goal, "--aoi", area, "--variables", "lai") == 0
+        with rasterio.open(goal) as file:
+            assert file.crs.to_epsg() == 32632
+            window = rasterio.windows.from_bounds(
+                *at(12, 28), *at(28, 12), transform=file.transform
+            )
+            maps.append(file.read(1, window=window))
+    assert maps[0].shape == (16, 16)
+    assert np.isfinite(maps[0]).all()
+    np.testing.assert_array_equal(*maps)
+
+
+def test_g5_dates_of_two_zones_are_not_put_into_one_map(shipped, scene, tmp_path, capsys):
+    """The same ground in the next zone is another grid: refused, and no file is left."""
+    other = products.safe(tmp_path / "next", epsg="EPSG:32633")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{scene}\n{other}\n")
+    assert command(listed, "-o", tmp_path / "out.tif", "--composite") == 3
+    assert "expected the grid of" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()
