@@ -3,9 +3,11 @@
     python benchmarks/speed.py [--threads 1 2] [--cases ...] [--json FILE] [--device cuda]
 
 A case is WAVELENGTHS:MODE, with WAVELENGTHS `full` (2101) or `sentinel-2a` (its ten land bands on
-few wavelengths) and MODE `eager` or `compiled` (`Prosail.compile`, which needs no compiler on a
-processor). Before and after every repetition prosail computes spectra of its own; a figure is the
-median of the ratios. Memory is what the process grows by in its first call of the whole batch.
+few wavelengths) and MODE `plain` (a model as it is made, called a few times before, so that it has
+its loops), `compiled` (`Prosail.compile` asks for them at once) or `eager` (torch alone, which is
+`Prosail(fused=False)`). Before and after every repetition prosail computes spectra of its own; a
+figure is the median of the ratios. Memory is what the process grows by in its first call of the
+whole batch.
 """
 
 import argparse
@@ -18,9 +20,12 @@ import subprocess
 import sys
 import time
 
-CASES = ("full:eager", "sentinel-2a:eager", "full:compiled", "sentinel-2a:compiled")
+CASES = tuple(
+    f"{grid}:{mode}" for mode in ("plain", "compiled", "eager") for grid in ("full", "sentinel-2a")
+)
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 REPEATS = 11
+CALLS = 4  # of the whole batch, by which a plain call has its loops
 BATCH = {"full": 512, "sentinel-2a": 16384}
 
 
@@ -70,7 +75,8 @@ def one_case(case: str, threads: int, device: str) -> dict:
     torch.set_num_threads(threads)
     grid, mode = case.split(":")
     sensor = None if grid == "full" else load_sensor(grid, reduced=True).select(BANDS)
-    model = Prosail(sensor=sensor, products=False).to(device)
+    fused = False if mode == "eager" else "auto"
+    model = Prosail(sensor=sensor, products=False, fused=fused).to(device)
     n = BATCH[grid] * (64 if device == "cuda" else 1)
     theta, angles = draws(model, n, device)
     leaf = theta.clone().requires_grad_()
@@ -91,6 +97,9 @@ def one_case(case: str, threads: int, device: str) -> dict:
         model.compile()
     few = theta[:32].clone().requires_grad_()
     model(few, angles[:32]).rso.sum().backward()
+    for _ in range(CALLS if mode == "plain" else 0):
+        forward()
+        backward()
     row["setup_s"] = time.perf_counter() - start
     for name, call in (("forward", forward), ("gradient", backward)):
         memory = peak(device)

@@ -1,12 +1,16 @@
 """Long batches in blocks that fit a processor's cache, with the graph of one block in memory."""
 
+import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 Outputs = tuple[Tensor | None, ...]
+_LARGE = 1 << 22  # bytes from which numpy asks for large pages
+_LINE = 64  # bytes that come from memory together
 
 
 def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int) -> Outputs:
@@ -71,3 +75,18 @@ def transformed(inputs: Sequence[Tensor]) -> bool:
     return any(
         own.is_functorch_wrapped_tensor(x) or own.is_legacy_batchedtensor(x) for x in inputs
     )
+
+
+def room(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A tensor on the processor that nothing has been written to.
+
+    A large one stands in large pages, for which numpy asks: else the system brings in page after
+    page, and every row of a long batch is in another one, which can take longer than to compute
+    what is written there.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return torch.empty(shape, dtype=dtype)
+    bytes_ = torch.from_numpy(np.empty(size + _LINE, np.uint8))
+    start = -bytes_.data_ptr() % _LINE
+    return bytes_[start : start + size].view(dtype).view(shape)

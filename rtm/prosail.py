@@ -224,7 +224,8 @@ class Prosail(nn.Module):
             return self._reflectance(theta, angles)
         fused = self._loops_for(inputs) if self.fused and loopable(inputs) else None
         if fused is not None:
-            block = self._block(_FUSED_BLOCK)
+            spectra = self._weights is None  # which are the result, not on the way to bands
+            block = theta.shape[-1] if spectra else self._block(_FUSED_BLOCK)
             return in_parts(lambda *x: self._seen(fused(*x)), inputs, block=block)
         if self._options is not None and self._worth_torch(theta):
             if self._compiled is None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from physvae.emulation.features import FEATURES, CanopyFeatures
 from physvae.emulation.plans import NetworkPlan
 from rtm import CanopyReflectance, ParameterSpace, Prosail
+from rtm.blocks import room
 
 _ROWS = 128  # of a product, by thread
 Products = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -120,7 +121,7 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     """
     if x.requires_grad or x.device.type != "cpu":
         return x @ matrix
-    found = x.new_empty(len(x), matrix.shape[1])
+    found = room(len(x), matrix.shape[1], dtype=x.dtype)
     rows = _ROWS * torch.get_num_threads()
     for part, result in zip(x.split(rows), found.split(rows), strict=True):
         torch.mm(part, matrix, out=result)

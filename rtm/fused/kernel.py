@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtm.blocks import transformed
+from rtm.blocks import room, transformed
 from rtm.fused.emission import emit
 from rtm.fused.program import Program
 from rtm.fused.tracing import trace
@@ -49,7 +49,7 @@ class Kernel:
         n = inputs[0].shape[-1]
         whole = -(-n // self._lanes) * self._lanes
         held = [_filled(x, whole) for x in inputs[: self._inputs]]
-        outputs = [torch.empty(rows, whole) for rows in self._rows]
+        outputs = [room(rows, whole) for rows in self._rows]
         pointers = [x.data_ptr() for x in (*held, *outputs)]
         vectors = whole // self._lanes
         if not vectors:

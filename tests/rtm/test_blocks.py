@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rtm import Prosail
-from rtm.blocks import in_blocks, in_even_blocks
+from rtm.blocks import in_blocks, in_even_blocks, room
 
 F64 = torch.float64
 
@@ -71,3 +71,15 @@ def test_a_long_batch_keeps_the_graph_of_one_block_only():
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         model(theta, torch.tensor([30.0, 10.0, 60.0]))
     assert held < 2000 * 300 * 4 * 8  # eight spectra a canopy; the whole graph is hundreds
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2101, 1000), (0, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_room_is_a_tensor_like_any_other(shape, dtype):
+    """Also where it is large; it starts at a line of memory, and outlives what made it."""
+    made = room(*shape, dtype=dtype)
+    assert made.shape == shape
+    assert made.dtype == dtype
+    assert made.is_contiguous()
+    assert made.data_ptr() % 16 == 0
+    assert torch.equal(made.fill_(2.0).sum(), torch.tensor(2.0 * made.numel(), dtype=dtype))
