@@ -85,7 +85,14 @@ SENSORS = _table(
         "prisma", _numbered(1, 225, "B{:03d}"),
         "ASI, PRISMA spectral responses: their centre and width; Gaussian",
     ),
+    _info(
+        "hyperspectral-10nm", " ".join(f"B{nm}" for nm in range(410, 2491, 10)),
+        "of no instrument: Gaussian bands 10 nm wide, to which those of any can be brought",
+    ),
 )  # fmt: skip
+
+REGULAR = {"hyperspectral-10nm": (410.0, 10.0, 10.0)}
+"""First centre, distance of centres and width [nm] of sensors whose bands need no table."""
 
 ALIASES = {
     "sentinel-2": "sentinel-2a", "modis": "terra-modis", "viirs": "noaa-20-viirs",

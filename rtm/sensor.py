@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rtm import response
-from rtm.catalogue import ALIASES, SENSORS, SensorInfo, sensors
+from rtm.catalogue import ALIASES, REGULAR, SENSORS, SensorInfo, sensors
 from rtm.reduction import few_nodes
 from rtm.spectra import table
 
@@ -239,6 +239,11 @@ def load_sensor(name: str | Path, reduced: bool = False) -> Sensor:
 
 
 def _shipped(info: SensorInfo) -> Sensor:
+    if info.name in REGULAR:
+        first, step, fwhm = REGULAR[info.name]
+        count = len(info.bands)
+        center = first + step * np.arange(count)
+        return Sensor.gaussian(info.name, center, np.full(count, fwhm), info.bands)
     columns = table("responses")
     if f"{info.name}.center" in columns:
         center = columns[f"{info.name}.center"].astype(np.float64).round(3)

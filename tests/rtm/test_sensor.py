@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rtm import Prosail, load_sensor, prosail, sensors
-from rtm.catalogue import ALIASES
+from rtm.catalogue import ALIASES, REGULAR
 from rtm.response import GRID
 from rtm.sensor import Sensor
 
@@ -40,8 +40,16 @@ def test_every_sensor_loads_with_normalised_weights(name):
     flat = sensor.apply(torch.full((len(sensor.wavelength),), 0.3, dtype=F64))
     np.testing.assert_allclose(flat, 0.3, rtol=1e-14)
     mean = sensor.apply(sensor.wavelength)
-    tolerance = 0.2 if name in ("enmap", "prisma") else 1e-9  # Gaussians are cut at 400 and 2500
+    gaussian = name in ("enmap", "prisma", *REGULAR)
+    tolerance = 0.2 if gaussian else 1e-9  # Gaussians are cut at 400 and 2500
     np.testing.assert_allclose(mean, sensor.center, atol=tolerance)
+
+
+def test_regular_bands_are_named_by_their_centre():
+    sensor = load_sensor("hyperspectral-10nm")
+    assert len(sensor.bands) == 209
+    assert sensor.bands == tuple(f"B{center:g}" for center in sensor.center.tolist())
+    assert (sensor.fwhm == 10.0).all()
 
 
 def test_the_list_says_who_published_each_sensor():

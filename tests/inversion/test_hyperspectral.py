@@ -1,0 +1,38 @@
+"""The model of 10 nm bands on an image of another spectrometer, and on a table."""
+
+import numpy as np
+import pandas as pd
+import rasterio
+import torch
+
+import more_products as more
+import physvae
+import rtm
+from inversion.tables import retrieve_table
+from physvae.__main__ import run
+
+
+def test_an_envi_image_of_other_bands_is_brought_to_the_model_s(tmp_path):
+    """LAI rises over the columns from 0.3 to 5.8 and is followed with r > 0.9."""
+    image, output = more.envi(tmp_path), tmp_path / "lai.tif"
+    asked = ["retrieve", str(image), "-o", str(output), "--variables", "lai"]
+    assert run([*asked, "--model", "hyperspectral-10nm"]) == 0
+    with rasterio.open(output) as file:
+        lai = file.read(1)
+    truth = 0.3 + 5.5 * (np.indices(lai.shape)[1] // 4) / (lai.shape[1] // 4)
+    assert np.corrcoef(lai.ravel(), truth.ravel())[0, 1] > 0.9
+
+
+def test_a_table_of_the_sensor_s_bands_is_read():
+    """The sensor of the list is that of the model: the same bands, the same centres."""
+    sensor, model = rtm.load_sensor("hyperspectral-10nm"), physvae.load("hyperspectral-10nm")
+    assert sensor.bands == model.bands
+    torch.testing.assert_close(
+        sensor.center.float(), model.physical.sensor.center.float(), rtol=0.0, atol=0.2
+    )
+    lai = torch.tensor([0.5, 2.0, 5.0])
+    seen = rtm.prosail(sensor=sensor, lai=lai, tts=35.0, tto=5.0, psi=90.0).rso
+    frame = pd.DataFrame(seen.numpy(), columns=list(sensor.bands))
+    found = retrieve_table(frame, model="hyperspectral-10nm", variables=("lai",))
+    assert found["lai"].is_monotonic_increasing
+    assert found["lai"].between(0.3 * lai.numpy(), 2.0 * lai.numpy()).all()
