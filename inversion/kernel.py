@@ -206,8 +206,8 @@ def _estimate(
     device = _device(model)
     with torch.inference_mode():
         result = model.estimate(
-            torch.from_numpy(_measured(spectra)).to(device).T.contiguous(),
-            torch.from_numpy(_known(geometry)).to(device).T.contiguous(),
+            torch.from_numpy(_measured(spectra)).to(device).T,
+            torch.from_numpy(_known(geometry)).to(device).T,
             variables=tuple(variables),
         )
     quality = diagnostic_flags(

@@ -59,6 +59,7 @@ def said_plainly(
     model: "PhysVAE", reflectance: Tensor, angles: Tensor, traits: Sequence[int]
 ) -> Said:
     """What `Loops` say, an operation at a time."""
+    reflectance, angles = reflectance.contiguous(), angles.contiguous()
     found = model.said_of(reflectance, angles, list(traits))
     misfit = model.misfit_of(reflectance, found.physical)
     return Said(*_described(found.marginals), misfit, model.domain(reflectance))

@@ -51,7 +51,7 @@ class _Emission:
         self.levels = _levels(program.nodes)
         self.w = Writer(lanes)
         self.flat: dict[int, str] = {}  # nodes without rows, and sums
-        self.reached = _reached(program.nodes)
+        self.reached = _reached(program)
         self.missing: dict[frozenset[int], str] = {}  # NaN where one of these rows is, else 0
         self.kept: dict[int, str] = {}  # where the rows of a node are kept
         self.block = "outer"
@@ -300,11 +300,11 @@ def _levels(nodes: list[Node]) -> list[int]:
     return levels
 
 
-def _reached(nodes: list[Node]) -> list[frozenset[int]]:
-    """The rows of inputs on which each node depends."""
+def _reached(program: Program) -> list[frozenset[int]]:
+    """The rows of inputs on which each node depends, and whose NaN it therefore shows."""
     reached: list[frozenset[int]] = []
-    for a, node in enumerate(nodes):
-        own = [frozenset([a])] if node.op == "row" else []
+    for a, node in enumerate(program.nodes):
+        own = [frozenset([a])] if node.op == "row" and program.missing else []
         reached.append(frozenset().union(*own, *(reached[x] for x in node.args)))
     return reached
 

@@ -71,9 +71,14 @@ class Kernel:
 def loop(
     function: Callable[..., Sequence[Tensor]], *, rows: Sequence[int], arrays: Sequence[int] = ()
 ) -> Kernel:
-    """A function as one loop, without a gradient; arguments as for `trace`."""
+    """A function as one loop, without a gradient; arguments as for `trace`.
+
+    What becomes of a NaN in an input is as the function says.
+    """
     with torch.inference_mode(False), torch.no_grad():
-        return Kernel(trace(function, rows=rows, arrays=arrays))
+        program = trace(function, rows=rows, arrays=arrays)
+    program.missing = False
+    return Kernel(program)
 
 
 class Fused:

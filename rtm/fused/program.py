@@ -53,12 +53,16 @@ class Program:
         [row], float32 or int64.
     outputs : list of list of int
         Of each output its rows: one node for all of them, or a node for each.
+    missing : bool
+        Whether a NaN in an input makes all NaN that depends on it; else what is NaN is for the
+        function to say.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.tables: list[Tensor] = []
         self.outputs: list[list[int]] = []
+        self.missing = True
         self._known: dict[Node, int] = {}
 
     def add(self, op: str, args: tuple[int, ...] = (), setting: tuple = (), rows: int = 1) -> int:

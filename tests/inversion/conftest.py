@@ -66,7 +66,7 @@ class StandIn:
         self.pixels += len(reflectance)
         self.seen.append((reflectance, angles))
         there = torch.isfinite(reflectance).sum(-1)
-        mean = {"lai": 10 * torch.nanmean(reflectance, -1)}
+        mean = {"lai": 10 * torch.nanmean(reflectance.contiguous(), -1)}
         for name in variables:
             middle = (self.traits[name].low + self.traits[name].high) / 2
             mean.setdefault(name, torch.full_like(mean["lai"], middle))
