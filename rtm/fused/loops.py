@@ -54,7 +54,8 @@ class Loops:
         with self._lock:
             if self._fused is None and self._traceable:
                 try:
-                    self._fused = Fused(self._function.call, rows=self._function.rows)
+                    with torch.inference_mode(False), torch.no_grad():
+                        self._fused = Fused(self._function.call, rows=self._function.rows)
                 except Untraceable:
                     self._traceable = False
             return self._fused

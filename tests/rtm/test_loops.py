@@ -194,6 +194,15 @@ def test_what_transforms_torch_gets_torch(calls):
     assert (rows - slopes).abs().max() < 1e-3 * slopes.abs().max()
 
 
+def test_they_are_made_in_inference_mode_too_and_give_gradients_later(calls):
+    model = small(products=False, fused=True)
+    theta, angles = draws(model, 60)
+    with torch.inference_mode():
+        model(theta, angles)
+    run(model, theta, angles)
+    assert calls == [60, 60, 60]
+
+
 def test_what_has_no_loop_is_left_to_torch(calls):
     """The beta distribution, for which there are no expressions."""
     theta, angles = draws(small(lidf="beta"), 60)
