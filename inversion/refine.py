@@ -1,19 +1,25 @@
 """Each pixel's own posterior: from the amortised one by steps downhill through the decoder.
 
 Adam (Kingma & Ba 2015, arXiv 1412.6980) on the scores of all pixels of a block at once, from the
-mean of the amortised posterior; a Gaussian by the curvature where it ends (see `laplace`). Draws
-of both, the amortised posterior and the Gaussian, are then weighed by how likely they truly are
-(see `clouds`). A pixel that is more than a tenth of a posterior standard deviation away from where
-the gradient vanishes, or of whose draws too few count, has not converged.
+mean of the amortised posterior, and Levenberg-Marquardt from where it ends (see `marquardt`): the
+more bands, the more the directions differ in what is known of them, and the longer Adam alone
+takes. A Gaussian by the curvature there (see `laplace`). Draws of both, the amortised posterior
+and the Gaussian, are then weighed by how likely they truly are (see `clouds`). Further rounds with
+a Gaussian of the weighted draws raise the number that counts and lose what lies far from them.
+
+A pixel that is more than a tenth of a posterior standard deviation away from where the gradient
+vanishes, or of whose draws too few count, has not converged; it has the truncated weights, so that
+no single draw makes its standard deviation 0.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from inversion.clouds import Weighted
-from inversion.laplace import around, gaussian, inputs, negative_log
+from inversion.laplace import gaussian, inputs, negative_log
 from physvae.posterior import Posterior
 from physvae.scores import MemberMixture, Scores
 
@@ -41,6 +47,24 @@ class Refinement(NamedTuple):
     converged: Tensor
 
 
+class Draws(NamedTuple):
+    """Draws [n, point, parameter] and the logarithms of their weights [n, point], of sum 1."""
+
+    points: Tensor
+    log_weights: Tensor
+
+    @property
+    def effective(self) -> Tensor:
+        """How many draws [n] effectively count: 1 / Σ w²."""
+        return 1.0 / self.log_weights.exp().square().sum(-1)
+
+    @property
+    def truncated(self) -> Tensor:
+        """The same weights, none above mean · √points (Ionides 2008, 10.1198/106186008X320456)."""
+        most = -0.5 * math.log(self.log_weights.shape[-1])
+        return self.log_weights.clamp_max(most).log_softmax(-1)
+
+
 class Refined:
     """A model whose posterior is refined pixel by pixel; all else is the model's.
 
@@ -49,7 +73,7 @@ class Refined:
     model
         A loaded model.
     steps
-        Steps downhill.
+        Effort downhill: a quarter as many steps of Adam, a twentieth with the curvature at most.
     """
 
     def __init__(self, model: Any, steps: int = 200) -> None:
@@ -63,30 +87,32 @@ class Refined:
         self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
     ) -> Refinement:
         """Estimate as the model does, from the refined posterior."""
+        from inversion.marquardt import minimise  # which itself builds on this file
+
         model = self._model
         reflectance, angles = reflectance.clone(), angles.clone()
         seen, known = inputs(model, reflectance, angles)
         with torch.no_grad():
             amortised = model.encode(reflectance, angles).scores
-        scores = descend(model, amortised.mean, seen, known, self._steps)
-        local = around(model, scores, seen, known)
-        own = gaussian(model, scores, local.precision / WIDER**2).scores
+        scores = descend(model, amortised.mean, seen, known, max(1, self._steps // 4))
+        end = minimise(model, scores, seen, known, max(1, self._steps // 20))
+        own = gaussian(model, end.scores, end.precision / WIDER**2).scores
         cloud = reweighted(model, [amortised, own], seen, known)
-        found = model.summarise(Posterior(cloud, model.prior), seen, angles.to(seen), variables)
-        fine = (local.step < NEAR) & (cloud.effective >= LEAST)
-        return Refinement(**found._asdict(), converged=fine)
+        enough = cloud.effective >= LEAST
+        weights = torch.where(enough[:, None], cloud.log_weights, cloud.truncated)
+        kept = Weighted(cloud.points, weights)
+        found = model.summarise(Posterior(kept, model.prior), seen, angles.to(seen), variables)
+        return Refinement(**found._asdict(), converged=enough & (end.local.step < NEAR))
 
 
 @torch.no_grad()
-def reweighted(
-    model: Any, proposals: list[Scores], reflectance: Tensor, angles: Tensor
-) -> Weighted:
+def reweighted(model: Any, proposals: list[Scores], reflectance: Tensor, angles: Tensor) -> Draws:
     """Weigh draws of several proposals by how likely they are: their shapes no longer matter."""
     mixed = MemberMixture(proposals)
     points = mixed.fixed(POINTS)
     exact = [negative_log(model, part, reflectance, angles) for part in points.split(PORTION)]
     log_weights = -torch.cat(exact) - mixed.log_prob(points)
-    return Weighted(points.movedim(0, 1), log_weights.movedim(0, -1).log_softmax(-1))
+    return Draws(points.movedim(0, 1), log_weights.movedim(0, -1).log_softmax(-1))
 
 
 def descend(model: Any, start: Tensor, reflectance: Tensor, angles: Tensor, steps: int) -> Tensor:

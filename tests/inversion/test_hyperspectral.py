@@ -43,6 +43,6 @@ def test_a_table_of_the_sensor_s_bands_is_read():
         frame[COLUMNS[name]] = column.numpy()
     found = retrieve_table(frame, model="hyperspectral-10nm", variables=("lai",))
     lai = drawn.theta[:, 0].numpy()
-    assert found["lai"].corr(pd.Series(lai)) > 0.8
+    assert found["lai"].corr(pd.Series(lai)) > 0.75
     inside = (found["lai_p025"] <= lai) & (lai <= found["lai_p975"])
     assert abs(inside.mean() - 0.95) < 3 * (0.95 * 0.05 / 400) ** 0.5
