@@ -28,11 +28,12 @@ from inversion.quality import (
     range_flags,
 )
 from physvae.errors import UsageError
+from physvae.loops import BLOCK
 
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
-BATCHES = {"cpu": 8192, "cuda": 65536}
+BATCHES = {"cpu": 4 * BLOCK, "cuda": 65536}
 """Pixels given to the model at once, by device; bounds the memory, changes no result."""
 REFLECTANCE_MAX = 10.0
 """A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""

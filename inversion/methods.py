@@ -71,7 +71,7 @@ def estimator(model: Any, method: str, steps: int, pixels: int = 0) -> Any:
 
     On a processor copies of the model are compiled where that pays: for maps its network, in two
     seconds, which makes it three times faster; above `MANY` pixels its physics, for the methods
-    that decode by it, in some ten seconds, which makes them many times faster.
+    that decode by it, in a few seconds, which makes them many times faster.
     """
     if method == "amortised":
         return _inside(model, _fast) if pixels > LARGE else model

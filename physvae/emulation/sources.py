@@ -44,8 +44,7 @@ class ProsailSource:
 
     def ready(self) -> None:
         """Compile the physics."""
-        if self.model._fused is None:
-            self.model.compile()
+        self.model.compile()
 
     def draw(self, n: int, seed: int, held_out: bool = False) -> Draws:
         """Fresh draws; held-out ones come from other seeds."""
