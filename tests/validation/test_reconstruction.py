@@ -13,7 +13,7 @@ def found() -> Reconstructed:
     measured = np.array([[0.1, 0.2, np.nan], [0.3, 0.6, np.nan]])
     total = measured + np.array([[0.01, -0.02, 0.0], [0.01, 0.02, 0.0]])
     physical = measured + np.array([[0.1, 0.0, 0.0], [0.1, 0.0, 0.0]])
-    return Reconstructed(measured, total, physical, np.zeros(2, bool))
+    return Reconstructed(measured, total, physical, measured + 0.05, np.zeros(2, bool))
 
 
 def test_error_and_bias_by_hand():
@@ -30,6 +30,7 @@ def test_the_standardised_error_by_hand():
     errors = standardised(found())
     assert errors["total"] == pytest.approx(0.01, abs=1e-12)
     assert errors["physical"] == pytest.approx(0.5, abs=1e-12)
+    assert errors["alone"] == pytest.approx(0.5 * (0.25 + 0.0625), abs=1e-12)
     assert standardised(found(), np.array([True, False]))["physical"] == pytest.approx(0.5)
 
 
@@ -42,6 +43,7 @@ def test_simulations_stand_as_a_field_table_and_are_decoded():
     assert table["site"].nunique() == simulated.GROUPS
     errors = standardised(reconstruct(model, table.drop(columns="B8")))
     assert 0 < errors["total"] < 0.5
+    assert 0 < errors["alone"] < errors["physical"]
     pd.testing.assert_frame_equal(table, simulated.table(model, 600, seed=3))
 
 
