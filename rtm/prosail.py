@@ -94,8 +94,8 @@ class Prosail(nn.Module):
         Half-angle of the light that falls on the leaf's surface, (0, 90] degree.
     fused : {"auto", True, False}
         Whether float32 on a processor runs through loops made for this model (rtm.fused), many
-        times faster and the same to some 1e-6: once as much has been asked for as makes it pay,
-        from the first call on, or never. An attribute, so that it can be changed.
+        times faster and the same to some 1e-6: calls of a quarter of a million numbers (canopies
+        times wavelengths) and more, all calls, or none. An attribute, so that it can be changed.
 
     Notes
     -----
@@ -255,7 +255,7 @@ class Prosail(nn.Module):
         """The loops, where a call is to go through them."""
         if self.fused == "auto":
             numbers = inputs[0].shape[-1] * self._absorption.shape[0]
-            return self._shared().where_they_pay(inputs, numbers)
+            return self._shared().where_they_pay(numbers)
         if self._fused is None:
             self._fused = self._shared().made()
         return self._fused

@@ -29,8 +29,8 @@ def reconstruction(page: Page, setting: Setting) -> None:
         "data set: with all that is learned, by PROSAIL at the centre of the same posterior, and",
         "by the mean of PROSAIL over the posterior in which it must explain the spectrum alone;",
         "and the share of spectra that the model itself flags as a misfit. Crops and forest were",
-        "seen in training without any label; the pixels of the chips (Barbellino: 24 × 42 pixels in the",
-        "Italian Alps; Strickhof: Swiss fields, without B8 and without angles) were not.",
+        "seen in training without any label; the pixels of the chips (Barbellino: 24 × 42 pixels",
+        "in the Italian Alps; Strickhof: Swiss fields, without B8 and without angles) were not.",
     )
     sets = spectra(setting.model, setting.data)
     found = {name: reconstruct(setting.model, f, source=name) for name, f in sets.items()}

@@ -1,8 +1,12 @@
-"""Loops for a function that nobody asked to compile: made where they pay, and once a process."""
+"""Loops for a function that nobody asked to compile: made where they pay, and once a process.
+
+Whether a call goes through them depends on its size alone, so that the same call gives the same
+bits whatever was computed before.
+"""
 
 import hashlib
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -12,8 +16,7 @@ from torch import Tensor
 from rtm.fused.kernel import Fused
 from rtm.fused.program import Untraceable
 
-LEAST = 1 << 13  # numbers of a spectral array of a call from which loops are thought of
-PAYS = {False: 1 << 21, True: 1 << 20}  # by then torch has taken as long as they take to make
+PAYS = 1 << 18  # numbers of a spectral array of a call; torch takes a tenth of a second for them
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Function:
 
 
 class Loops:
-    """The loops of a function, and how much it has computed without them.
+    """The loops of a function.
 
     Parameters
     ----------
@@ -47,7 +50,6 @@ class Loops:
         self._function, self._lock = function, threading.Lock()
         self._fused: Fused | None = None
         self._traceable = True
-        self._numbers = dict.fromkeys(PAYS, 0)
 
     def made(self) -> Fused | None:
         """The loops, made where they are not yet; None where torch does what they cannot."""
@@ -60,17 +62,9 @@ class Loops:
                     self._traceable = False
             return self._fused
 
-    def where_they_pay(self, inputs: Sequence[Tensor], numbers: int) -> Fused | None:
-        """The loops for a call with so many numbers, or None: torch is to compute it.
-
-        What comes with gradients and what comes without is counted apart, as loops for gradients
-        are made apart.
-        """
-        if numbers < LEAST:
-            return None
-        gradient = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-        self._numbers[gradient] += numbers
-        return self.made() if self._numbers[gradient] >= PAYS[gradient] else None
+    def where_they_pay(self, numbers: int) -> Fused | None:
+        """The loops for a call with so many numbers, or None: torch is to compute it."""
+        return self.made() if numbers >= PAYS else None
 
 
 @lru_cache(maxsize=16)

