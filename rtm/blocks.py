@@ -1,6 +1,8 @@
 """Long batches in blocks that fit a processor's cache, with the graph of one block in memory."""
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +13,10 @@ from torch.utils.checkpoint import checkpoint
 Outputs = tuple[Tensor | None, ...]
 _LARGE = 1 << 22  # bytes from which numpy asks for large pages
 _LINE = 64  # bytes that come from memory together
+_KEPT = 1 << 26
+_UNUSED = 3  # references to an array: of the list, of who looks, of sys.getrefcount
+_kept: list[np.ndarray] = []
+_turn = threading.Lock()
 
 
 def in_blocks(compute: Callable[..., Outputs], inputs: Sequence[Tensor], *, block: int) -> Outputs:
@@ -78,15 +84,30 @@ def transformed(inputs: Sequence[Tensor]) -> bool:
 
 
 def room(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A tensor on the processor that nothing has been written to.
+    """A tensor on the processor that holds anything.
 
     A large one stands in large pages, for which numpy asks: else the system brings in page after
     page, and every row of a long batch is in another one, which can take longer than to compute
-    what is written there.
+    what is written there. Up to `_KEPT` bytes of results that nobody holds any more serve again:
+    new memory must be cleared by the system, which takes a tenth of the time of a call.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < _LARGE:
         return torch.empty(shape, dtype=dtype)
-    bytes_ = torch.from_numpy(np.empty(size + _LINE, np.uint8))
+    bytes_ = torch.from_numpy(_memory(size + _LINE))
     start = -bytes_.data_ptr() % _LINE
     return bytes_[start : start + size].view(dtype).view(shape)
+
+
+def _memory(size: int) -> np.ndarray:
+    """So many bytes. A tensor and its views hold a view of the array, which holds the array."""
+    with _turn:
+        for held in reversed(_kept):
+            if held.size == size and sys.getrefcount(held) == _UNUSED:
+                return held[:]
+        made = np.empty(size, np.uint8)
+        if size <= _KEPT:
+            _kept.append(made)
+        while sum(held.size for held in _kept) > _KEPT:
+            _kept.pop(0)
+        return made[:]

@@ -16,6 +16,7 @@ from rtm.fused.program import Program
 from rtm.fused.tracing import trace
 
 _LEAST = 16  # vectors for which a thread of its own pays
+_FORWARD = 4  # registers of a loop without a gradient, which has some to spare
 
 
 class Kernel:
@@ -24,6 +25,8 @@ class Kernel:
     Parameters
     ----------
     program : Program
+    registers : int
+        Of canopies at a time: while one waits, the others work.
 
     Raises
     ------
@@ -31,9 +34,9 @@ class Kernel:
         Where an expression has no instruction.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, registers: int = 2) -> None:
         wide = llvm.get_host_cpu_features().get("avx512f", False)
-        self._lanes = 32 if wide else 16  # two registers: one waits, the other works
+        self._lanes = registers * (16 if wide else 8)
         self._rows = [_rows(program, output) for output in program.outputs]
         self._tables = np.concatenate([np.zeros(0, np.float32), *map(_table, program.tables)])
         text = emit(program, lanes=self._lanes, attributes=_attributes(512 if wide else 256))
@@ -107,7 +110,7 @@ class Fused:
         self._function, self._rows = function, rows
         program = trace(function, rows=rows, arrays=[])
         self._lengths = [_rows(program, output) for output in program.outputs]
-        self.forward, self._lock = Kernel(program), threading.Lock()
+        self.forward, self._lock = Kernel(program, _FORWARD), threading.Lock()
         self._gradients: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Kernel] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rtm import Prosail
+from rtm import Prosail, blocks
 from rtm.blocks import in_blocks, in_even_blocks, room
 
 F64 = torch.float64
@@ -83,3 +83,28 @@ def test_room_is_a_tensor_like_any_other(shape, dtype):
     assert made.is_contiguous()
     assert made.data_ptr() % 16 == 0
     assert torch.equal(made.fill_(2.0).sum(), torch.tensor(2.0 * made.numel(), dtype=dtype))
+
+
+@pytest.mark.parametrize("hold", [
+    lambda x: x, lambda x: x[5:7, ::3], lambda x: x.T, lambda x: x.numpy(),
+    lambda x: x.view(torch.int32)[0],
+])  # fmt: skip
+def test_memory_serves_again_only_when_nobody_holds_it(hold, monkeypatch):
+    """Neither a view, nor a tensor of another type, nor an array of numpy loses its numbers."""
+    monkeypatch.setattr(blocks, "_kept", [])
+    shape = (2101, 600)
+    made = room(*shape)
+    at, held = made.data_ptr(), hold(made)
+    del made
+    assert at not in {x.data_ptr() for x in [room(*shape) for _ in range(4)]}
+    del held
+    assert at in {x.data_ptr() for x in [room(*shape) for _ in range(5)]}
+
+
+def test_no_more_memory_is_kept_than_told(monkeypatch):
+    monkeypatch.setattr(blocks, "_kept", [])
+    for rows in (2000, 2500, 3000, 3500):  # 24 to 42 MB, of 64
+        room(rows, 3000)
+        assert 0 < sum(x.size for x in blocks._kept) <= blocks._KEPT
+    room(9000, 3000)
+    assert [x.size // 12_000 for x in blocks._kept] == [3500]

@@ -84,7 +84,7 @@ def test_models_of_one_kind_share_loops_and_others_do_not(calls, monkeypatch):
     theta, angles = draws(small(), 60)
     made = []
     init = Kernel.__init__
-    monkeypatch.setattr(Kernel, "__init__", lambda s, p: (made.append(p), init(s, p))[1])
+    monkeypatch.setattr(Kernel, "__init__", lambda s, *p: (made.append(p), init(s, *p))[1])
     first = small()
     for model in (first, copy.deepcopy(first), small(), first.to("cpu")):
         model(theta, angles)
