@@ -33,7 +33,7 @@ from physvae.loops import BLOCK
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
-BATCHES = {"cpu": 4 * BLOCK, "cuda": 65536}
+BATCHES = {"cpu": 8 * BLOCK, "cuda": 65536}
 """Pixels given to the model at once, by device; bounds the memory, changes no result."""
 REFLECTANCE_MAX = 10.0
 """A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""
@@ -172,7 +172,7 @@ def _calibrated(model: Any, path: Path) -> Calibrated:
 def _columns(rows: Float[np.ndarray, "*pixel row"]) -> Float[np.ndarray, "row pixel"]:
     """Pixels as columns, float32: what is done to a band is done along memory."""
     columns = np.moveaxis(rows, -1, 0).reshape(rows.shape[-1], math.prod(rows.shape[:-1]))
-    return columns.astype(np.float32, order="C")
+    return columns.astype(np.float32, order="C", copy=False)
 
 
 def _together(pixels: Integer[np.ndarray, " pixel"]) -> Integer[np.ndarray, " pixel"] | slice:
@@ -222,10 +222,15 @@ def _estimate(
     estimates = np.empty((len(variables), len(STATISTICS), len(quality)), np.float32)
     for name, (mean, sd, lower, upper) in zip(variables, estimates, strict=True):
         low, high = (np.float32(getattr(model.traits[name], end)) for end in ("low", "high"))
-        quality |= range_flags(_numpy(result.mean[name]), low=low, high=high)
         sd[:] = _numpy(result.sd[name])
         for row, part in ((mean, result.mean), (lower, result.p025), (upper, result.p975)):
-            row[:] = clip_near(_numpy(part[name]), low=low, high=high)
+            row[:] = _numpy(part[name])
+        moved = (mean, lower, upper)
+        if min(map(np.min, moved)) >= low and max(map(np.max, moved)) <= high:
+            continue  # as nearly always; a NaN is neither
+        quality |= range_flags(mean, low=low, high=high)
+        for row in moved:
+            row[:] = clip_near(row, low=low, high=high)
     return Block(estimates.reshape(-1, len(quality)), quality)
 
 
@@ -237,6 +242,8 @@ def _device(model: Any) -> torch.device:
 
 def _measured(spectra: Float[np.ndarray, "band pixel"]) -> Float[np.ndarray, "band pixel"]:
     """Keep the numbers that can be a reflectance; all others are missing."""
+    if np.fmax.reduce(np.abs(spectra), axis=None, initial=0.0) <= REFLECTANCE_MAX:
+        return spectra
     return np.where(np.abs(spectra) <= REFLECTANCE_MAX, spectra, np.float32(np.nan))
 
 

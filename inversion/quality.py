@@ -131,8 +131,6 @@ def range_flags(
 ) -> UInt16[np.ndarray, "*trait pixel"]:
     """Return how estimates lie to the range [low, high] of their trait: bits 1 to 4."""
     low, high = np.asarray(low), np.asarray(high)
-    if np.all((mean >= low) & (mean <= high)):
-        return np.zeros(np.broadcast_shapes(np.shape(mean), low.shape), np.uint16)
     slack = TOLERANCE * (high - low)
     return combine(
         {
@@ -149,8 +147,6 @@ def clip_near(
 ) -> Float[np.ndarray, "*trait pixel"]:
     """Set a value that overshoots [low, high] by at most the tolerance to the bound it passed."""
     low, high = np.asarray(low), np.asarray(high)
-    if np.all((value >= low) & (value <= high)):
-        return value
     slack = TOLERANCE * (high - low)
     near = (value >= low - slack) & (value <= high + slack)
     return np.where(near, np.clip(value, low, high), value)
