@@ -6,6 +6,7 @@ and maps need not know which one is at work.
 
 import copy
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from physvae.errors import UsageError
 
 MANY = 300  # pixels from which compiling the physics pays
 LARGE = 400_000  # pixels from which compiling the network pays
+_making = threading.Lock()
 COMPILED = ("refined", "lut", "lm")  # methods that decode by the model's own physics
 
 
@@ -73,9 +75,10 @@ def estimator(model: Any, method: str, steps: int, pixels: int = 0) -> Any:
     seconds, which makes it three times faster; above `MANY` pixels its physics, for the methods
     that decode by it, in a few seconds, which makes them many times faster.
     """
-    if method == "amortised":
-        return _inside(model, _fast) if pixels > LARGE else model
-    return _made(model, method, steps, pixels > MANY and method in COMPILED)
+    with _making:  # which threads of a map ask for at once
+        if method == "amortised":
+            return _inside(model, _fast) if pixels > LARGE else model
+        return _made(model, method, steps, pixels > MANY and method in COMPILED)
 
 
 @functools.lru_cache(maxsize=8)

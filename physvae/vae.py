@@ -288,6 +288,10 @@ class PhysVAE(nn.Module):
         """
         self._loops = loops_of(self)
 
+    def __getstate__(self) -> dict:
+        """All but machine code, which a copy has to make anew."""
+        return {**self.__dict__, "_loops": None}
+
     def _summary(
         self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
     ) -> Estimate:

@@ -93,3 +93,12 @@ def test_a_model_of_many_bands_stays_as_it_is():
     many = copy.deepcopy(physvae.load("hyperspectral-10nm"))
     many.compile()
     assert many._loops is None
+
+
+def test_a_copy_of_a_compiled_model_is_the_model_without_loops(model, compiled, pixels):
+    """As every method but `amortised` makes one; machine code cannot be copied."""
+    twin = copy.deepcopy(compiled)
+    assert twin._loops is None
+    assert compiled._loops is not None
+    one, other = model.estimate(*pixels), twin.estimate(*pixels)
+    assert torch.equal(one.mean["lai"], other.mean["lai"])
