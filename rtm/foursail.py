@@ -166,15 +166,14 @@ def hot_spot(
     tts, tto, psi : Tensor [canopy]
         Sun zenith, view zenith, relative azimuth [degree].
     hspot : Tensor [canopy]
-        Leaf size over canopy height, ≥ 0; 0 is taken as 1e-12, in float32 as 1e-9.
+        Leaf size over canopy height, ≥ 0; 0 is taken as 1e-12.
     lai, ks, ko : Tensor [canopy]
         Leaf area index and the extinctions.
     integrate : callable
         (alpha, b, c) -> integral, one of the quadratures of numerics.py.
     """
     dso = separation(tts=tts, tto=tto, psi=psi)
-    least = 1e-12 if hspot.dtype == torch.float64 else 1e-9
-    alpha = dso / floor(hspot, least) * 2.0 / (ks + ko)
+    alpha = dso / floor(hspot, 1e-12) * 2.0 / (ks + ko)
     b, c = (ks + ko) * lai, (ks * ko).sqrt() * lai
     return HotSpot(integrate(alpha, b, c), fall(b - c * expm1c(alpha)))
 
@@ -199,44 +198,44 @@ def scatter(*, leaf: Leaf, lai: Tensor, geometry: Extinction) -> Layer:
 
     gone = loss(m * lai)
     e = 1.0 - gone
-    half, over_m = 1.0 / (1.0 + e * e), 1.0 / m
-    t, sech, share = gone * (1.0 + e) * half * over_m, 2.0 * e * half, half * over_m
-    over = 1.0 / (1.0 + a * t)
-    w = _Scattering(h, p, h * beta, p * alpha, alpha, sigma, a, m, m2, e, t, sech, share, over)
+    over_m, even = 1.0 / m, 1.0 + e * e
+    odd = gone * (1.0 + e) * over_m
+    both = 1.0 / (even + a * odd)
+    over, t, tdd, share = even * both, odd * both, 2.0 * e * both, both * over_m
+    w = _Scattering(h, p, h * beta, p * alpha, sigma, a + m, m, m2, e, share, over, t, tdd)
     limit = 0.5 * torch.minimum(ks, ko)
     tss, too = fall(ks * lai), fall(ko * lai)
     sun, view = _beam(w, ks, tss, lai, limit), _beam(w, ko, too, lai, limit)
     rsod = _beam_to_beam(w, sun, view, lai, limit)
-    tdd, rdd = sech * over, sigma * t * over
+    rdd = sigma * t
     return Layer(tss, too, tdd, rdd, rdd, sun.t, sun.r, view.t, view.r, rsod)
 
 
 class _Scattering(NamedTuple):
     """The leaves of a layer, in the letters above.
 
-    hb is hβ, pa pα, m2 m², t T, share 1/(m·(1 + e²)) and over 1/D.
+    hb is hβ, pa pα, am a + m, m2 m², share 1/(m·(1 + e²)·D), over 1/D, t T/D and tdd sech(mL)/D.
     """
 
     h: Tensor
     p: Tensor
     hb: Tensor
     pa: Tensor
-    alpha: Tensor
     sigma: Tensor
-    a: Tensor
+    am: Tensor
     m: Tensor
     m2: Tensor
     e: Tensor
-    t: Tensor
-    sech: Tensor
     share: Tensor
     over: Tensor
+    t: Tensor
+    tdd: Tensor
 
 
 class _Beam(NamedTuple):
     """A beam of extinction k, let through as diffuse light (t) and sent back as such (r).
 
-    s, s_back are s, s′ or v, v′; k_m is 1/(k + m), apart 1/(k² - m²) where that is not small.
+    s, s_back are s, s′ or v, v′; k_m is 1/(k + m), apart 1/(k² - m²) where m < k/2.
     """
 
     k: Tensor
@@ -253,21 +252,23 @@ class _Beam(NamedTuple):
 
 def _beam(w: _Scattering, k: Tensor, through: Tensor, lai: Tensor, limit: Tensor) -> _Beam:
     """τsd and ρsd of the beam k, of which `through` = e^{-kL} is not intercepted."""
-    k_m, over_k = 1.0 / (k + w.m), 1.0 / k
-    j1 = lai * torch.maximum(through, w.e) * expm1c((k - w.m).abs() * lai)
+    less = k - w.m
+    far, over_k = torch.maximum(less, 0.5 * k), 1.0 / k
+    apart = 1.0 / ((k + w.m) * far)
+    k_m = apart * far
+    j1 = lai * torch.maximum(through, w.e) * expm1c(less.abs() * lai)
     j2 = (1.0 - w.e * through) * k_m
-    k2, kt, kh, khb = k * k, k * w.t, k * w.h, k * w.hb
-    apart = 1.0 / torch.maximum(k2 - w.m2, 0.5 * k2)
-    weak_down, weak_up = w.sech - through * (1.0 + kt), through * w.sech - 1.0 + kt
-    s_down = choose(w.m, limit, weak_down * apart, (j1 - w.e * j2) * w.share)
-    s_up = choose(w.m, limit, weak_up * apart, (j2 - w.e * j1) * w.share)
-    c_down = (w.sech - through + w.m2 * s_down) * over_k
-    c_up = (1.0 - through * w.sech - w.m2 * s_up) * over_k
+    kt, kh, khb = k * w.t, k * w.h, k * w.hb
+    down, up = w.tdd - through * w.over, w.over - through * w.tdd
+    s_down = choose(w.m, limit, (down - through * kt) * apart, (j1 - w.e * j2) * w.share)
+    s_up = choose(w.m, limit, (kt - up) * apart, (j2 - w.e * j1) * w.share)
+    c_down = (down + w.m2 * s_down) * over_k
+    c_up = (up - w.m2 * s_up) * over_k
     s, s_back = kh - w.p, kh + w.p
     return _Beam(
         k, through, s, s_back, j1, j2, k_m, apart,
-        (s * c_down + (khb - w.pa) * s_down) * w.over,
-        (s_back * c_up + (khb + w.pa) * s_up) * w.over,
+        s * c_down + (khb - w.pa) * s_down,
+        s_back * c_up + (khb + w.pa) * s_up,
     )  # fmt: skip
 
 
@@ -276,18 +277,16 @@ def _beam_to_beam(w: _Scattering, sun: _Beam, view: _Beam, lai: Tensor, limit: T
     ks, ko, tss, too = sun.k, view.k, sun.through, view.through
     z = lai * expm1c((ks + ko) * lai)
 
-    a_m = 1.0 / (w.a + w.m)
-    r = w.sigma * a_m
-    one_r2 = (w.alpha + w.m) * a_m * (1.0 + r)
-    s1, s2 = sun.s + sun.s_back * r, sun.s * r + sun.s_back
-    v1, v2 = view.s + view.s_back * r, view.s * r + view.s_back
+    s1, s2 = sun.s * w.am + sun.s_back * w.sigma, sun.s * w.sigma + sun.s_back * w.am
+    v1, v2 = view.s * w.am + view.s_back * w.sigma, view.s * w.sigma + view.s_back * w.am
     t1 = v2 * s1 * (z - sun.j1 * too) * view.k_m
     t2 = v1 * s2 * (z - view.j1 * tss) * sun.k_m
-    t3 = (view.r * s2 * sun.j2 + view.t * s1 * sun.j1) * r
-    strong = (t1 + t2 - t3) / one_r2
+    t3 = (view.r * s2 * sun.j2 + view.t * s1 * sun.j1) * w.sigma
+    strong = (t1 + t2 - t3) / (2.0 * w.m * w.am)
 
-    up = sun.r - too * sun.t - 2.0 * w.p * z
-    down = 2.0 * ks * z * w.h - sun.r - too * sun.t
+    passed = too * sun.t
+    up = sun.r - passed - 2.0 * z * w.p
+    down = 2.0 * ks * z * w.h - sun.r - passed
     weak = ((ko * ko * w.h - w.pa) * up - ko * (w.hb - w.p) * down) * view.apart
     return choose(w.m, limit, weak, strong)
 
@@ -309,8 +308,9 @@ def foursail(
         Soil reflectance, 0 ≤ soil < 1.
     """
     layer = scatter(leaf=leaf, lai=lai, geometry=geometry)
-    single = geometry.sob * leaf.reflectance + geometry.sof * leaf.transmittance
-    return over_soil(layer, single * (lai * hot.integral), hot.tsstoo, soil)
+    seen = lai * hot.integral
+    single = geometry.sob * seen * leaf.reflectance + geometry.sof * seen * leaf.transmittance
+    return over_soil(layer, single, hot.tsstoo, soil)
 
 
 def over_soil(layer: Layer, single: Tensor, tsstoo: Tensor, soil: Tensor) -> Canopy:

@@ -8,8 +8,13 @@ Below 1, E_n is its series (Abramowitz & Stegun 5.1.12) in the form
     1 - 2E₃ = k·(2 + k·(ln k + γ - 3/2 + Σ_{j≥1} 2(-k)^j / (j (j+2)!)))
     E₂      = 1 + k·(ln k + γ - 1 + Σ_{j≥1} (-k)^j / (j (j+1)!))
 
-above 1 E₁ = e^{-k}/k·P(1/k)/Q(1/k) and the recurrence; P and Q are least-squares fits made with 60
-digits, relative error 4e-16 (degree 9) and 2e-8 (degree 4).
+where float32 makes do with Chebyshev's polynomial through six values of the sum, off by 1e-8.
+Above 1
+
+    E₂ = e^{-k}·P(k)/Q(k)             2E₃ = e^{-k} - k·E₂
+
+and both stay as they are beyond 40. P and Q are least-squares fits: in float64 of E₁ with 60
+digits, E₂ = e^{-k} - k·E₁, relative error 4e-16; in float32 of E₂, error 3e-8.
 
 `torch.where` and comparisons are not vectorised on a processor and cost ten additions. A function
 of two pieces that meet at 1 is therefore g(min(x, 1)) + h(max(x, 1)) - h(1), and a choice between
@@ -20,39 +25,36 @@ import math
 
 import numpy as np
 import torch
+from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor
 
-_P = {
+_P = {  # of k⁰, k¹, …
     torch.float64: [
-        0.9999999999999996, 34.13660500871848, 437.6556089033816, 2700.248747021701,
-        8559.605755997667, 13840.426665249412, 10708.50613103651, 3437.8916731718846,
-        330.57789154826287, 2.215838844974637,
+        97.45686564058093, 1539.7712949043462, 6226.1691645290675, 9654.774795675834,
+        6799.547249858235, 2352.0029647744905, 406.51900377601805, 33.13660500936476,
+        0.9999999999986215,
     ],
-    torch.float32: [
-        0.9999999800923932, 8.512323496066227, 17.806371221453418, 8.463860107094094,
-        0.2614764474654342,
-    ],
+    torch.float32: [1.5374821424484253, 3.4488143920898438, 0.9989562034606934],
 }  # fmt: skip
 _Q = {
     torch.float64: [
-        1.0, 35.136605008717105, 470.7922139127464, 3106.767750797719, 10911.608720772158,
-        20639.973915107646, 20363.280926712345, 9664.060837700952, 1870.349186452609,
-        99.67270448555557,
+        99.67270448555557, 1870.349186452609, 9664.060837700952, 20363.280926712345,
+        20639.973915107646, 10911.608720772158, 3106.767750797719, 470.7922139127464,
+        35.136605008717105, 1.0,
     ],
-    torch.float32: [
-        1.0, 9.512313935353752, 25.319429149731924, 20.734922332220684, 3.8746695339373973,
-    ],
+    torch.float32: [1.6777818202972412, 6.728019714355469, 5.421932220458984, 1.0],
 }  # fmt: skip
-_TERMS = {torch.float64: 17, torch.float32: 9}
+_MOMENT_TERMS = {torch.float64: 19, torch.float32: 11}
 _TINY = 1e-30
 _EULER = 0.5772156649015329
-_E1_AT_1 = 0.21938393439552029  # E₁(1)
 
 
-def _series(constant: float, shift: int, factor: float, terms: int) -> list[float]:
-    """constant, then factor·(-1)^j / (j (j + shift)!)."""
-    rest = (factor * (-1.0) ** j / (j * math.factorial(j + shift)) for j in range(1, terms))
-    return [constant, *rest]
+def _series(constant: float, shift: int, factor: float) -> dict[torch.dtype, list[float]]:
+    """constant, then factor·(-1)^j / (j (j + shift)!), for k in [0, 1]."""
+    rest = (factor * (-1.0) ** j / (j * math.factorial(j + shift)) for j in range(1, 17))
+    full = Polynomial([constant, *rest])
+    short = Chebyshev.interpolate(full, 5, [0.0, 1.0]).convert(kind=Polynomial)
+    return {torch.float64: full.coef.tolist(), torch.float32: short.coef.tolist()}
 
 
 def _moments(n: int, terms: int) -> list[float]:
@@ -73,12 +75,6 @@ def _pieces(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(x, one), torch.maximum(x, one)
 
 
-def _rest_of_e2(outer: Tensor) -> Tensor:
-    """E₂·e^k for k ≥ 1."""
-    y = outer.reciprocal()
-    return 1.0 - _horner(_P[outer.dtype], y) / _horner(_Q[outer.dtype], y)
-
-
 def fall(x: Tensor) -> Tensor:
     """e^{-x} for x ≥ 0, and e⁻⁴⁰ beyond 40: its products stay clear of the subnormal numbers of
     float32, with which a processor calculates ten times slower.
@@ -91,6 +87,16 @@ def loss(x: Tensor) -> Tensor:
     return -torch.expm1(-x.clamp(max=40.0))
 
 
+_SERIES_E3, _SERIES_E2 = _series(_EULER - 1.5, 2, 2.0), _series(_EULER - 1.0, 1, 1.0)
+_AT_1 = {dtype: sum(_P[dtype]) / sum(_Q[dtype]) for dtype in _P}  # E₂·e^k
+
+
+def _above_1(k: Tensor) -> tuple[Tensor, Tensor]:
+    """max(k, 1), at most 40, and E₂·e^k there."""
+    outer = k.clamp(min=1.0, max=40.0)
+    return outer, _horner(_P[k.dtype], outer) / _horner(_Q[k.dtype], outer)
+
+
 class _OneMinus2E3(torch.autograd.Function):
     """1 - 2E₃, with the slope 2E₂."""
 
@@ -98,11 +104,11 @@ class _OneMinus2E3(torch.autograd.Function):
 
     @staticmethod
     def forward(k: Tensor) -> Tensor:
-        inner, outer = _pieces(k)
-        series = _horner(_series(_EULER - 1.5, 2, 2.0, _TERMS[k.dtype]), inner)
+        inner, (outer, rest) = k.clamp(max=1.0), _above_1(k)
+        series = _horner(_SERIES_E3[k.dtype], inner)
         below = inner * (2.0 + inner * (series + inner.clamp(min=_TINY).log()))
-        above = fall(outer) * (1.0 - outer * _rest_of_e2(outer))
-        return below - above + _E1_AT_1
+        above = (-outer).exp() * (1.0 - outer * rest) - (1.0 - _AT_1[k.dtype]) / math.e
+        return (below - above).clamp(max=1.0)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -120,10 +126,10 @@ class _E2(torch.autograd.Function):
 
     @staticmethod
     def forward(k: Tensor) -> Tensor:
-        inner, outer = _pieces(k)
-        series = _horner(_series(_EULER - 1.0, 1, 1.0, _TERMS[k.dtype]), inner)
+        inner, (outer, rest) = k.clamp(max=1.0), _above_1(k)
+        series = _horner(_SERIES_E2[k.dtype], inner)
         below = 1.0 + inner * (series + inner.clamp(min=_TINY).log())
-        return below + fall(outer) * _rest_of_e2(outer) - (math.exp(-1.0) - _E1_AT_1)
+        return below + (-outer).exp() * rest - _AT_1[k.dtype] / math.e
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -154,7 +160,7 @@ class _Moment(torch.autograd.Function):
             z = z.clamp(min=_TINY)
             return loss(z) / z
         inner, outer = _pieces(z)
-        below = _horner(_moments(n, _TERMS[z.dtype] + 2), inner)
+        below = _horner(_moments(n, _MOMENT_TERMS[z.dtype]), inner)
         return torch.lerp(below, _moment_above(outer, n), torch.sign(outer - 1.0))
 
     @staticmethod
@@ -188,13 +194,31 @@ def choose(x: Tensor, limit: Tensor, below: Tensor, above: Tensor) -> Tensor:
     return torch.lerp(above, below, torch.relu(torch.sign(limit - x)))
 
 
+class _Floor(torch.autograd.Function):
+    """max(x, least), with the slope 1."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, least: float) -> Tensor:
+        return x.clamp(min=least)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+
+
 def floor(x: Tensor, least: float) -> Tensor:
     """max(x, least) whose gradient is one everywhere.
 
     For a function that is smooth in x while its formula is not at x = 0: the value moves by at
     most least·|slope| and the gradient by least·|curvature|.
     """
-    return x + (least - x).clamp(min=0.0).detach()
+    return _Floor.apply(x, least)
 
 
 def least(dtype: torch.dtype) -> float:

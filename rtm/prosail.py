@@ -378,4 +378,5 @@ def fold(psi: Tensor) -> Tensor:
     >>> fold(torch.tensor([-30.0, 200.0, 360.0]))
     tensor([ 30., 160.,   0.])
     """
-    return 180.0 - (torch.remainder(psi, 360.0) - 180.0).abs()
+    turned = torch.remainder(psi, 360.0)
+    return torch.minimum(turned, 360.0 - turned)

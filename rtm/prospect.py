@@ -9,15 +9,17 @@
     b      = (1 - r² + t² + d)/2t
     R, T   of the N - 1 plates below the first (Stokes 1862), with e = b^-(N-1):
            R = 2r·(1 - e²)/Δ,  T = 2d·e/Δ,  Δ = d·(1 + e²) + (1 + r² - t²)·(1 - e²)
+    leaf   R_α + T_α·R·t/(1 - R·r) and T_α·T/(1 - R·r), in which
+           Δ·(1 - R·r) = d·(1 + e²) + (1 - r² - t²)·(1 - e²)
 
 Jacquemoud & Baret 1990, 10.1016/0034-4257(90)90100-Z; Féret et al. 2017,
 10.1016/j.rse.2017.03.004.
 
 Departures: nothing cancels where absorption is weak, as b - 1 = (d + (1-r-t)(1+r-t))/2t and 1 - e
 are computed and not b and e; the absorptance 1 - r - t = t₉₀(1-τ)/(1-r₂₁τ) and that of the leaf,
-A = (d·(1 - e)² + (1-r-t)(1-r+t)(1 - e²))/Δ below the first plate, are written out and not left to
-a difference; 1 - τ is kept above a floor, so that the leaf without absorber is the limit and has a
-gradient.
+A = (d·(1 - e)² + (1-r-t)(1-r+t)(1 - e²))/Δ below the first plate, so that A + R·(1-r-t) is
+(d·(1 - e)² + (1-r-t)(1+r+t)(1 - e²))/Δ, are written out and not left to a difference; 1 - τ is
+kept above a floor, so that the leaf without absorber is the limit and has a gradient.
 """
 
 from typing import NamedTuple
@@ -110,13 +112,9 @@ def prospect(*, depth: Tensor, n_leaf: Tensor, plate: Tensor) -> Leaf:
     gone = loss((n_leaf - 1.0) * torch.log1p(b))
     e = 1.0 - gone
     even, odd = 1.0 + e * e, gone * (1.0 + e)
-    over = 1.0 / (d * even + (1.0 + minus * both) * odd)
-    rest_r, rest_t = 2.0 * r * odd * over, 2.0 * d * e * over
-    rest_a = (d * gone * gone + lost * (1.0 - minus) * odd) * over
-
-    bounced = first_t / (1.0 - rest_r * r)
+    bounced = first_t / (d * even + (1.0 - r * r - t * t) * odd)
     return Leaf(
-        first_r + bounced * rest_r * t,
-        bounced * rest_t,
-        ta * inside + bounced * (rest_a + rest_r * lost),
+        first_r + bounced * (2.0 * r * odd) * t,
+        bounced * (2.0 * d * e),
+        ta * inside + bounced * (d * gone * gone + lost * odd * (1.0 + both)),
     )

@@ -5,12 +5,10 @@ that has rows there is an inner loop, in which what the loop needs is computed f
 over the rows end a loop, so values have a level: the number of such ends before them. All sums
 and outputs of the same number of rows and of the same level share a loop.
 
-Smaller, larger and the elementary functions may lose a NaN on the way, so an output gets it back
-from the rows of inputs on which it depends.
-
     void kernel(tables, input 0, …, output 0, …, i64 stride, i64 start, i64 stop)
 
-Inputs and outputs are [row, stride]; start and stop are multiples of `lanes`.
+Inputs and outputs are [row, stride]; start and stop are multiples of `lanes`. Outputs of many
+rows begin at multiples of 64 bytes and are written past the cache; a fence makes them visible.
 """
 
 import math
@@ -24,6 +22,7 @@ _TWO = {"add": "fadd", "sub": "fsub", "mul": "fmul"}
 _COMPARED = {"gt": "ogt", "lt": "olt", "ge": "oge", "le": "ole", "eq": "oeq"}
 _Ends = list[tuple[str, int, int]]  # what becomes of a node at the end of a row, for which
 _Groups = dict[tuple[int, int], _Ends]  # by level and number of rows
+_CACHED = 512  # rows; a longer output is written past the cache, which it would only fill
 _INTRINSIC = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor"}
 
 
@@ -51,8 +50,6 @@ class _Emission:
         self.levels = _levels(program.nodes)
         self.w = Writer(lanes)
         self.flat: dict[int, str] = {}  # nodes without rows, and sums
-        self.reached = _reached(program)
-        self.missing: dict[frozenset[int], str] = {}  # NaN where one of these rows is, else 0
         self.kept: dict[int, str] = {}  # where the rows of a node are kept
         self.block = "outer"
         self.bytes = 4 * lanes
@@ -82,9 +79,11 @@ class _Emission:
             "  %more = icmp slt i64 %b.next, %stop",
             "  br i1 %more, label %outer, label %done",
             "done:",
+            "  fence seq_cst",
             "  ret void",
             "}",
             f"attributes #0 = {{ nounwind {attributes} }}",
+            "!0 = !{i32 1}",
         ])  # fmt: skip
 
     def _memory(self) -> Iterator[str]:
@@ -114,8 +113,7 @@ class _Emission:
         for k, output in enumerate(self.program.outputs):
             if self.nodes[output[0]].rows == 1:
                 for r, a in enumerate(output):
-                    value = self.w.add(self._flat(a), self._missing(a))
-                    self._store(value, f"%out{k}", str(r))
+                    self._store(self._flat(a), f"%out{k}", str(r))
 
     def _merged(self, groups: _Groups) -> _Groups:
         """With every end in the last loop of its length that comes before it is needed."""
@@ -155,7 +153,6 @@ class _Emission:
         for a in _below(self.nodes, [a for _, a, _ in ends]):
             if self.nodes[a].rows == 1:
                 self._flat(a)
-        missing = {a: self._missing(a) for kind, a, _ in ends if kind == "store"}
         before, i = self.block, f"%i.{label}"
         outer = self.w
         self.w = Writer(outer.lanes, outer.count)
@@ -168,7 +165,7 @@ class _Emission:
             elif kind == "keep":
                 self._put(value, self.kept[a], i)
             else:
-                self._store(self.w.add(value, missing[a]), f"%out{target}", i)
+                self._store(value, f"%out{target}", i, past=rows > _CACHED)
         inner, self.w = self.w, outer
         self.w.count = inner.count
         self.w.say(f"  br label %{label}\n{label}:")
@@ -199,18 +196,6 @@ class _Emission:
             else:
                 self.flat[a] = self._arithmetic(node, [self._flat(x) for x in node.args])
         return self.flat[a]
-
-    def _missing(self, a: int) -> str:
-        """NaN where a row of the inputs on which a node depends is NaN, else 0."""
-        rows = self.reached[a]
-        if rows not in self.missing:
-            total = number(0.0)
-            for row in sorted(rows):
-                x = self._flat(row)
-                nan = self.w.where(self.w.compare("uno", x, x), number(math.nan), number(0.0))
-                total = self.w.add(total, nan)
-            self.missing[rows] = total
-        return self.missing[rows]
 
     def _at(self, a: int, i: str, inside: dict[tuple[int, str], str]) -> str:
         """The value of a node in row i."""
@@ -259,8 +244,10 @@ class _Emission:
     def _load(self, pointer: str, i: str) -> str:
         return self.w.line(f"load {self.w.vector}, ptr {self._place(pointer, i)}, align 4")
 
-    def _store(self, value: str, pointer: str, i: str) -> None:
-        self.w.say(f"  store {self.w.vector} {value}, ptr {self._place(pointer, i)}, align 4")
+    def _store(self, value: str, pointer: str, i: str, past: bool = False) -> None:
+        place = self._place(pointer, i)
+        how = "align 64, !nontemporal !0" if past else "align 4"
+        self.w.say(f"  store {self.w.vector} {value}, ptr {place}, {how}")
 
     def _put(self, value: str, pointer: str, i: str) -> None:
         place = self.w.line(f"getelementptr {self.w.vector}, ptr {pointer}, i64 {i}")
@@ -298,15 +285,6 @@ def _levels(nodes: list[Node]) -> list[int]:
         level = max((levels[a] for a in node.args), default=0)
         levels.append(level + (node.op in ("sum", "from")))
     return levels
-
-
-def _reached(program: Program) -> list[frozenset[int]]:
-    """The rows of inputs on which each node depends, and whose NaN it therefore shows."""
-    reached: list[frozenset[int]] = []
-    for a, node in enumerate(program.nodes):
-        own = [frozenset([a])] if node.op == "row" and program.missing else []
-        reached.append(frozenset().union(*own, *(reached[x] for x in node.args)))
-    return reached
 
 
 def _below(nodes: list[Node], ends: list[int]) -> list[int]:

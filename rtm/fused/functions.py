@@ -2,7 +2,7 @@
 
 Each argument is reduced to a short interval and a polynomial does the rest; the coefficients are
 minimax fits made with 40 digits, highest power first. Subnormal numbers are not made: e^x is kept
-between 1e-37 and 3e38.
+between 1e-37 and 3e38, for which the caller keeps x within program.DOMAIN.
 
     e^r   = 1 + r + r²·P(r)       |r| ≤ ln 2 / 2           x = n·ln 2 + r
     e^x-1 = 2^n·(e^r - 1) + (2^n - 1), in which nothing cancels
@@ -16,6 +16,7 @@ between 1e-37 and 3e38.
 import math
 from collections.abc import Callable
 
+from rtm.fused.program import DOMAIN
 from rtm.fused.writer import Writer, number, whole
 
 _EXP = [0.00139026953, 0.00836312732, 0.0416668362, 0.166665774, 0.499999996]
@@ -26,18 +27,17 @@ _LOG = [
 _SIN = [-2.40751573e-08, 2.75362134e-06, -0.000198410827, 0.00833333275, -0.166666667]
 _ASIN = [0.0337931559, 0.0170855643, 0.0311145163, 0.0445981735, 0.0750009834, 0.166666663]
 _ATAN = [-0.064561031, 0.107451706, -0.142641109, 0.199995459, -0.333333318]
-_LN2 = (0.693359375, -2.12194440054690583e-4)  # their sum; the first has nine bits
+_LN2 = math.log(2.0)  # float32 has it to 2e-9
+_WHOLE = 1.5 * 2.0**23  # a number to which this is added keeps its whole part, in the last bits
 _PI = (3.140625, 9.67653589793e-4)
 
 
 def _exp(w: Writer, x: str) -> str:
-    x = w.larger(w.smaller(x, number(88.0)), number(-86.0))
     power, rest = _parts(w, x)
     return w.from_bits(w.integer("add", w.bits(w.add(rest, number(1.0))), power))
 
 
 def _expm1(w: Writer, x: str) -> str:
-    x = w.larger(w.smaller(x, number(88.0)), number(-40.0))
     power, rest = _parts(w, x)
     scale = w.from_bits(w.integer("add", power, whole(127 << 23)))
     return w.fma(scale, rest, w.sub(scale, number(1.0)))
@@ -45,33 +45,43 @@ def _expm1(w: Writer, x: str) -> str:
 
 def _parts(w: Writer, x: str) -> tuple[str, str]:
     """Of e^x = 2^n·e^r: n in the place of an exponent, and e^r - 1."""
-    n = w.intrinsic("roundeven", w.mul(x, number(1.0 / math.log(2.0))))
-    r = w.fma(n, number(-_LN2[0]), x)
-    r = w.fma(n, number(-_LN2[1]), r)
+    shifted = w.fma(x, number(1.0 / _LN2), number(_WHOLE))
+    r = w.fma(w.sub(shifted, number(_WHOLE)), number(-_LN2), x)
     rest = w.fma(w.mul(r, r), w.polynomial(r, _EXP), r)
-    return w.integer("shl", w.line(f"fptosi {w.vector} {n} to {w.whole}"), whole(23)), rest
+    return w.integer("shl", w.bits(shifted), whole(23)), rest
 
 
 def _log(w: Writer, x: str) -> str:
-    bits = w.bits(x)
-    e = w.integer("ashr", w.integer("sub", bits, whole(0x3F3504F3)), whole(23))
-    f = w.sub(w.from_bits(w.integer("sub", bits, w.integer("shl", e, whole(23)))), number(1.0))
-    n = w.line(f"sitofp {w.whole} {e} to {w.vector}")
-    f2 = w.mul(f, f)
-    rest = w.fma(w.mul(f2, f), w.polynomial(f, _LOG), w.mul(f2, number(-0.5)))
-    rest = w.fma(n, number(_LN2[1]), rest)
-    return w.fma(n, number(_LN2[0]), w.add(rest, f))
+    n, f, _ = _mantissa(w, x)
+    return _logarithm(w, n, f)
 
 
 def _log1p(w: Writer, x: str) -> str:
+    """What is lost in 1 + x is added to the mantissa."""
     u = w.add(x, number(1.0))
-    lost = w.sub(x, w.sub(u, number(1.0)))
-    return w.add(w.call("log", u), w.div(lost, u))
+    n, f, power = _mantissa(w, u)
+    scale = w.from_bits(w.integer("sub", whole(127 << 23), power))
+    return _logarithm(w, n, w.fma(w.sub(x, w.sub(u, number(1.0))), scale, f))
+
+
+def _mantissa(w: Writer, x: str) -> tuple[str, str, str]:
+    """Of x = 2^n·(1 + f): n, f, and n in the place of an exponent."""
+    bits = w.bits(x)
+    n = w.integer("ashr", w.integer("sub", bits, whole(0x3F3504F3)), whole(23))
+    power = w.integer("shl", n, whole(23))
+    f = w.sub(w.from_bits(w.integer("sub", bits, power)), number(1.0))
+    return w.line(f"sitofp {w.whole} {n} to {w.vector}"), f, power
+
+
+def _logarithm(w: Writer, n: str, f: str) -> str:
+    """n·ln 2 + ln(1 + f)."""
+    found = w.fma(w.mul(f, f), w.polynomial(f, [*_LOG, -0.5]), f)
+    return w.fma(n, number(_LN2), found)
 
 
 def _tanh(w: Writer, x: str) -> str:
     a = w.intrinsic("fabs", x)
-    e = w.call("expm1", w.mul(a, number(-2.0)))
+    e = w.call("expm1", w.larger(w.mul(a, number(-2.0)), number(DOMAIN["expm1"][0])))
     found = w.div(e, w.sub(number(-2.0), e))
     return w.intrinsic("copysign", found, x)
 

@@ -27,6 +27,9 @@ class Kernel:
     program : Program
     registers : int
         Of canopies at a time: while one waits, the others work.
+    missing : bool
+        Whether a NaN in an input of few rows makes all NaN that depends on it. Smaller, larger and
+        the elementary functions may lose it; else it is for the function to say.
 
     Raises
     ------
@@ -34,7 +37,7 @@ class Kernel:
         Where an expression has no instruction.
     """
 
-    def __init__(self, program: Program, registers: int = 2) -> None:
+    def __init__(self, program: Program, registers: int = 2, missing: bool = True) -> None:
         wide = llvm.get_host_cpu_features().get("avx512f", False)
         self._lanes = registers * (16 if wide else 8)
         self._rows = [_rows(program, output) for output in program.outputs]
@@ -43,6 +46,7 @@ class Kernel:
         self._engine = _engine(text)
         inputs = [n.setting[0] for n in program.nodes if n.op in ("row", "array")]
         self._inputs = max(inputs, default=-1) + 1
+        self._reached = program.reached() if missing else []
         pointers = [ctypes.c_void_p] * (1 + self._inputs + len(self._rows))
         kernel = ctypes.CFUNCTYPE(None, *pointers, *[ctypes.c_int64] * 3)
         self._call = kernel(self._engine.get_function_address("kernel"))
@@ -68,7 +72,20 @@ class Kernel:
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, edges[:-1], edges[1:]))
+        self._mark(held, outputs)
         return [x[:, :n] for x in outputs]
+
+    def _mark(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        """NaN in the outputs that depend on one."""
+        lost = {k: inputs[k].isnan() for k in {k for x in self._reached for s in x for k, _ in s}}
+        if not any(bool(x.any()) for x in lost.values()):
+            return
+        for output, reached in zip(outputs, self._reached, strict=True):
+            for r, rows in enumerate(reached):
+                seen = [lost[k][row] for k, row in rows]
+                if seen:
+                    part = output if len(reached) == 1 else output[r : r + 1]
+                    part[:, torch.stack(seen).any(0)] = torch.nan
 
 
 def loop(
@@ -80,8 +97,7 @@ def loop(
     """
     with torch.inference_mode(False), torch.no_grad():
         program = trace(function, rows=rows, arrays=arrays)
-    program.missing = False
-    return Kernel(program)
+    return Kernel(program, missing=False)
 
 
 class Fused:

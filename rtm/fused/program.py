@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+DOMAIN = {"exp": (-86.0, 88.0), "expm1": (-40.0, 88.0)}  # what is outside goes to its edge
+
 
 class Untraceable(Exception):
     """The function does something for which there is no expression."""
@@ -53,16 +55,12 @@ class Program:
         [row], float32 or int64.
     outputs : list of list of int
         Of each output its rows: one node for all of them, or a node for each.
-    missing : bool
-        Whether a NaN in an input makes all NaN that depends on it; else what is NaN is for the
-        function to say.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.tables: list[Tensor] = []
         self.outputs: list[list[int]] = []
-        self.missing = True
         self._known: dict[Node, int] = {}
 
     def add(self, op: str, args: tuple[int, ...] = (), setting: tuple = (), rows: int = 1) -> int:
@@ -102,6 +100,9 @@ class Program:
         simple = self._simpler(op, args)
         if simple is not None:
             return simple
+        if op in DOMAIN:
+            least, most = (self.constant(x) for x in DOMAIN[op])
+            args = (self.do("max", self.do("min", args[0], most), least),)
         return self.add(op, args, (), max(self.nodes[a].rows for a in args))
 
     def _simpler(self, op: str, args: tuple[int, ...]) -> int | None:
@@ -126,6 +127,10 @@ class Program:
             return args[1] if values[0] else args[2]
         if op == "div" and self.nodes[args[0]].rows > 1 and self.nodes[args[1]].rows == 1:
             return self.do("mul", args[0], self.do("div", self.constant(1.0), args[1]))
+        if op == "max" and values[1] is not None and self.bounds(args[0])[0] >= values[1]:
+            return args[0]
+        if op == "min" and values[1] is not None and self.bounds(args[0])[1] <= values[1]:
+            return args[0]
         if op in ("max", "min") and values[1] is not None and self._chosen(args[0]):
             truth, a, b = self.nodes[args[0]].args
             return self.do("where", truth, self.do(op, a, args[1]), self.do(op, b, args[1]))
@@ -137,6 +142,28 @@ class Program:
         return node.op == "where" and all(
             self.value(x) is not None or self._chosen(x) for x in node.args[1:]
         )
+
+    def bounds(self, a: int) -> tuple[float, float]:
+        """Between which numbers a node certainly lies, where it is one."""
+        node = self.nodes[a]
+        if node.op == "constant":
+            return node.setting[0], node.setting[0]
+        if node.op in ("min", "max"):
+            choose = min if node.op == "min" else max
+            low, high = zip(*(self.bounds(x) for x in node.args), strict=True)
+            return choose(low), choose(high)
+        if node.op == "sub" and self.value(node.args[0]) == 0.0:
+            low, high = self.bounds(node.args[1])
+            return -high, -low
+        return -math.inf, math.inf
+
+    def reached(self) -> list[list[frozenset[tuple[int, int]]]]:
+        """Of each output and its rows, the rows (k, r) of inputs on which it depends."""
+        found: list[frozenset[tuple[int, int]]] = []
+        for node in self.nodes:
+            own = [frozenset([node.setting])] if node.op == "row" else []
+            found.append(frozenset().union(*own, *(found[x] for x in node.args)))
+        return [[found[a] for a in output] for output in self.outputs]
 
     def truth(self, a: int) -> int | None:
         """The condition of a node that is 1 where it is true, else 0."""

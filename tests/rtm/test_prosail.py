@@ -192,6 +192,7 @@ def test_crowns_are_a_mixture_of_canopy_and_soil():
 
 def test_azimuth_is_folded_and_hot_spot_found_from_either_side():
     np.testing.assert_allclose(fold(torch.tensor([-30.0, 200.0, 359.0, 720.0])), [30, 160, 1, 0])
+    assert fold(torch.tensor(1e-6)) == torch.tensor(1e-6)  # not lost beside 180 in float32
     a, b = (prosail(tts=30.0, tto=20.0, psi=psi).rso for psi in (60.0, -300.0))
     np.testing.assert_allclose(a, b, rtol=1e-13)
 
