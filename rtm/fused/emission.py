@@ -102,7 +102,9 @@ class _Emission:
         groups: _Groups = {}
         for a in wanted:
             if self.nodes[a].op == "sum":
-                self._join(groups, "sum", self.nodes[a].args[0], a)
+                summed = self.nodes[a].args[0]
+                key = (self.levels[a] - 1, self.nodes[summed].rows)
+                groups.setdefault(key, []).append(("sum", summed, a))
         for a in self.kept:
             self._join(groups, "keep", a, a)
         for k, output in enumerate(self.program.outputs):
@@ -279,12 +281,27 @@ class _Emission:
 
 
 def _levels(nodes: list[Node]) -> list[int]:
-    """How many loops must have ended before each node."""
-    levels: list[int] = []
-    for node in nodes:
-        level = max((levels[a] for a in node.args), default=0)
-        levels.append(level + (node.op in ("sum", "from")))
-    return levels
+    """How many loops must have ended before each node.
+
+    The longest loop is dear. Of the sums over its rows those that need none of the others end
+    together, as late as the last of them, and so do those that need just these, and so on.
+    """
+    longest = max((nodes[node.args[0]].rows for node in nodes if node.op == "sum"), default=0)
+    together: dict[int, int] = {}  # level of the long loop with so many before it
+    while True:
+        levels, before, last = [], [], {}
+        for node in nodes:
+            level = max((levels[x] for x in node.args), default=0)
+            loops = max((before[x] for x in node.args), default=0)
+            ends = node.op == "sum" and nodes[node.args[0]].rows == longest
+            if ends:
+                level = max(level, together.get(loops, 0))
+                last[loops] = max(level, last.get(loops, 0))
+            levels.append(level + (node.op in ("sum", "from")))
+            before.append(loops + ends)
+        if last == together:
+            return levels
+        together = last
 
 
 def _below(nodes: list[Node], ends: list[int]) -> list[int]:
