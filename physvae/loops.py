@@ -1,10 +1,9 @@
 """What a model with summaries says of many pixels, by loops made for the processor.
 
-Between the three products of matrices of the network stand three loops (`rtm.fused`), each traced
-from the functions that say the same elsewhere:
+Around the network (perceptron.py) stand two loops (`rtm.fused`), each traced from the functions
+that say the same elsewhere:
 
     reflectance, angles ─▶ features, distance from the training spectra
-    a hidden layer ─▶ its SiLU
     the last layer, reflectance ─▶ moments, 95 % interval, misfit
 
 Pixels are columns, a few thousand at a time, so that what one step leaves is in the cache when
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from physvae.domain import square
+from physvae.perceptron import Perceptron
 from physvae.scaling import log_reflectance
 from physvae.summaries import Marginals
 from rtm.fused import Untraceable
@@ -89,9 +89,9 @@ class Loops:
         assert model.summaries is not None
         self._model, self._net = model, model.summaries
         self._precision = model.domain.precision(torch.ones_like(model.domain.mean).bool())
-        self._layers = [m for m in self._net.trunk if isinstance(m, nn.Linear)]
+        layers = [m for m in self._net.trunk if isinstance(m, nn.Linear)]
+        self._layers = [(layer.weight, layer.bias) for layer in layers]
         self._see = loop(self._seen, rows=(len(model.bands), len(model.angles)))
-        self._bend = loop(_silu, rows=(1,))
         self._ends: dict[tuple[int, ...], _End] = {}
         self._making = threading.Lock()
 
@@ -108,12 +108,9 @@ class Loops:
 
     def _block(self, x: Tensor, a: Tensor, traits: Sequence[int]) -> list[Tensor]:
         """Mean, sd, low, high [trait, n], misfit and novelty [1, n] of columns [row, n]."""
-        hidden, novelty, gaps = self._see(x, a)
-        for layer in self._layers:
-            straight = _product(layer.weight, layer.bias, hidden)
-            hidden = self._bend(straight.view(1, -1))[0].view(straight.shape)
-        weight, bias, end = self._end(tuple(traits))
-        out, n = _product(weight, bias, hidden), len(traits)
+        features, novelty, gaps = self._see(x, a)
+        network, end = self._end(tuple(traits))
+        out, n = network(features), len(traits)
         said = end(out[4 * n :], x, *(out[k * n : (k + 1) * n] for k in range(4)))
         if bool(gaps.any()):
             some = gaps[0] > 0
@@ -129,7 +126,7 @@ class Loops:
         return features.T, distance, len(x) - x.T.isfinite().sum(-1)
 
     def _end(self, traits: tuple[int, ...]) -> "_End":
-        """The last layer and loop for these traits, made when they are first wanted."""
+        """The network and loop for these traits, made when they are first wanted."""
         with self._making:
             if traits not in self._ends:
                 self._ends[traits] = self._made(list(traits))
@@ -144,20 +141,11 @@ class Loops:
             return *_described(marginals), misfit
 
         made = loop(end, rows=(bands, bands), arrays=(len(traits),) * 4)
-        return _End(*self._net.last_layer(traits), made)
+        return _End(Perceptron([*self._layers, self._net.last_layer(traits)]), made)
 
 
 class _End(NamedTuple):
-    """The last layer, and the loop that takes what it gives."""
+    """The network to the numbers of some traits, and the loop that takes what it gives."""
 
-    weight: Tensor
-    bias: Tensor
+    network: Perceptron
     loop: Callable[..., list[Tensor]]
-
-
-def _product(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    return torch.addmm(bias.unsqueeze(-1), weight, x)
-
-
-def _silu(x: Tensor) -> tuple[Tensor]:
-    return (nn.functional.silu(x),)

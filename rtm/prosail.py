@@ -208,7 +208,8 @@ class Prosail(nn.Module):
             raise ValueError(f"angles: expected a last axis (tts, tto, psi), got {angles.shape}")
         if theta.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
-        self.space.split(theta)
+        if theta.shape[-1] != len(self.space):
+            self.space.split(theta)  # tells what is expected
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
         view = angles.to(theta).expand(*shape, 3).reshape(-1, 3).T.contiguous()
@@ -378,5 +379,5 @@ def fold(psi: Tensor) -> Tensor:
     >>> fold(torch.tensor([-30.0, 200.0, 360.0]))
     tensor([ 30., 160.,   0.])
     """
-    turned = torch.remainder(psi, 360.0)
+    turned = psi - 360.0 * torch.floor(psi / 360.0)
     return torch.minimum(turned, 360.0 - turned)

@@ -195,7 +195,8 @@ class Emulator(nn.Module):
         """The batch's shape, theta [n, parameter] and angles [n, angle]."""
         if theta.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
-        self.space.split(theta)
+        if theta.shape[-1] != len(self.space):
+            self.space.split(theta)  # tells what is expected
         wanted = len(self.geometry)
         if angles is None or wanted == 0:
             angles = theta.new_zeros(0)
@@ -207,7 +208,8 @@ class Emulator(nn.Module):
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, len(self.space)).reshape(-1, len(self.space))
         view = angles.to(theta).expand(*shape, wanted).reshape(flat.shape[0], wanted)
-        if self.geometry.names[-1:] == ("psi",):
+        azimuth = view[:, -1:] if self.geometry.names[-1:] == ("psi",) else view[:, :0]
+        if not ((azimuth >= 0.0) & (azimuth <= 180.0)).all():
             view = torch.cat([view[:, :-1], fold(view[:, -1:])], -1)
         return shape, flat, view
 

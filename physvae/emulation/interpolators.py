@@ -14,6 +14,7 @@ from physvae.emulation.plans import NetworkPlan
 from rtm import CanopyReflectance, ParameterSpace, Prosail
 from rtm.blocks import room
 
+_FEW = 44  # rows of a matrix
 _ROWS = 128  # of a product, by thread
 Products = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -116,13 +117,14 @@ class Nodes(nn.Module):
 def product(x: Tensor, matrix: Tensor) -> Tensor:
     """x [n, node] times a matrix [node, wavelength].
 
-    On a processor in parts of rows: with thousands of columns that takes little more than half as
-    long, as a part's result stays near while it is summed.
+    On a processor a library keeps up with memory while there are few nodes. With more it takes
+    nearly twice as long, unless it is given parts of rows whose results stay near.
     """
     if x.requires_grad or x.device.type != "cpu":
         return x @ matrix
     found = room(len(x), matrix.shape[1], dtype=x.dtype)
-    rows = _ROWS * torch.get_num_threads()
+    few = len(matrix) <= _FEW
+    rows = max(len(x), 1) if few else _ROWS * torch.get_num_threads()
     for part, result in zip(x.split(rows), found.split(rows), strict=True):
         torch.mm(part, matrix, out=result)
     return found

@@ -1,17 +1,17 @@
 """Machine code from a Program, and a function of torch with its gradient made of such code."""
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-import llvmlite.binding as llvm
 import numpy as np
 import torch
 from torch import Tensor
 
 from rtm.blocks import room, transformed
 from rtm.fused.emission import emit
+from rtm.fused.machine import attributes, engine, in_threads, register
 from rtm.fused.program import Program
 from rtm.fused.tracing import trace
 
@@ -38,12 +38,10 @@ class Kernel:
     """
 
     def __init__(self, program: Program, registers: int = 2, missing: bool = True) -> None:
-        wide = llvm.get_host_cpu_features().get("avx512f", False)
-        self._lanes = registers * (16 if wide else 8)
+        self._lanes = registers * register()
         self._rows = [_rows(program, output) for output in program.outputs]
         self._tables = np.concatenate([np.zeros(0, np.float32), *map(_table, program.tables)])
-        text = emit(program, lanes=self._lanes, attributes=_attributes(512 if wide else 256))
-        self._engine = _engine(text)
+        self._engine = engine(emit(program, lanes=self._lanes, attributes=attributes()))
         inputs = [n.setting[0] for n in program.nodes if n.op in ("row", "array")]
         self._inputs = max(inputs, default=-1) + 1
         self._reached = program.reached() if missing else []
@@ -58,28 +56,22 @@ class Kernel:
         held = [_filled(x, whole) for x in inputs[: self._inputs]]
         outputs = [room(rows, whole) for rows in self._rows]
         pointers = [x.data_ptr() for x in (*held, *outputs)]
-        vectors = whole // self._lanes
-        if not vectors:
+        if not whole:
             return outputs
-        threads = max(1, min(torch.get_num_threads(), vectors // _LEAST))
-        edges = [vectors * k // threads * self._lanes for k in range(threads + 1)]
 
         def work(start: int, stop: int) -> None:
             self._call(self._tables.ctypes.data, *pointers, whole, start, stop)
 
-        if threads == 1:
-            work(0, whole)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, edges[:-1], edges[1:]))
+        in_threads(work, whole // self._lanes, self._lanes, _LEAST)
         self._mark(held, outputs)
         return [x[:, :n] for x in outputs]
 
     def _mark(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         """NaN in the outputs that depend on one."""
-        lost = {k: inputs[k].isnan() for k in {k for x in self._reached for s in x for k, _ in s}}
-        if not any(bool(x.any()) for x in lost.values()):
+        few = {k for output in self._reached for rows in output for k, _ in rows}
+        if not few or math.isfinite(sum(inputs[k].sum().item() for k in few)):
             return
+        lost = {k: inputs[k].isnan() for k in few}
         for output, reached in zip(outputs, self._reached, strict=True):
             for r, rows in enumerate(reached):
                 seen = [lost[k][row] for k, row in rows]
@@ -218,29 +210,3 @@ def _filled(x: Tensor, whole: int) -> Tensor:
     if x.shape[-1] < whole:
         x = torch.cat([x, x[:, -1:].expand(-1, whole - x.shape[-1])], -1)
     return x.contiguous()
-
-
-def _attributes(bits: int) -> str:
-    return (
-        f'"target-cpu"="{llvm.get_host_cpu_name()}" '
-        f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
-        f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}" '
-        '"reciprocal-estimates"="vec-divf"'
-    )
-
-
-def _engine(text: str) -> llvm.ExecutionEngine:
-    """The text as machine code."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
-    module = llvm.parse_assembly(text)
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine

@@ -149,7 +149,7 @@ def test_a_sensor_goes_into_the_decoder():
         found.rso, sensor.apply(emulator(theta, angles).rso[:, at]), atol=2e-6, rtol=0.0
     )
     truth = rtm.Prosail(sensor=sensor)(theta, angles).rso
-    assert (found.rso - truth).square().mean().sqrt() < 2e-4
+    assert (found.rso - truth).square().mean().sqrt() < 5e-4
     assert seen.standard_error(theta, angles).shape == found.rso.shape
     with pytest.raises(ValueError, match="one of bands"):
         seen.seen_by(sensor)
