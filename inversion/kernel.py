@@ -33,7 +33,7 @@ from physvae.loops import BLOCK
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
-BATCHES = {"cpu": 8 * BLOCK, "cuda": 65536}
+BATCHES = {"cpu": 2 * BLOCK, "cuda": 65536}
 """Pixels given to the model at once, by device; bounds the memory, changes no result."""
 REFLECTANCE_MAX = 10.0
 """A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""
@@ -140,7 +140,9 @@ def retrieve_block(
     quality = _input_quality(spectra, geometry, left_out.reshape(-1))
     unusable = np.uint16(Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS)
     usable = np.flatnonzero((quality & unusable) == 0)
-    estimates = np.full((len(estimate_names(variables)), quality.size), np.nan, dtype=np.float32)
+    estimates = np.empty((len(estimate_names(variables)), quality.size), dtype=np.float32)
+    if usable.size < quality.size:
+        estimates.fill(np.nan)
     step = batch or getattr(model, "batch", None) or BATCHES[_device(model).type]
     for start in range(0, usable.size, step):
         pixels = _together(usable[start : start + step])

@@ -162,7 +162,7 @@ def _numpy_block(
     shape = reflectance.shape[:-1]
     loaded = estimator(load_model(model, device), method, steps, pixels)
     count = len(loaded.angles)
-    angles = np.stack([np.broadcast_to(layer, shape) for layer in layers[:count]])
+    angles = np.stack([np.broadcast_to(np.float32(x), shape) for x in layers[:count]])
     scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]
     masked = scene_mask(scene[0], keep_classes) if scene else None
     block = retrieve_block(

@@ -29,7 +29,7 @@ from rtm.fused.kernel import loop
 if TYPE_CHECKING:
     from physvae.vae import PhysVAE
 
-BLOCK = 1984  # pixels at a time; not a power of two, whose columns would share lines of the cache
+BLOCK = 7936  # pixels at a time; not a power of two, whose columns would share lines of the cache
 BANDS = 32  # more would make loops too long to gain by
 INTERVAL = NormalDist().inv_cdf(0.975)
 
