@@ -2,14 +2,16 @@
 
 A file's pixel side is a whole multiple or a whole part of the grid's and both share a corner, as
 in every product known here. Finer pixels are averaged over those that are there, coarser ones
-are repeated, so that no centre moves. Each worker keeps the files open that it used last.
+are repeated, so that no centre moves. The files that were used last are kept open, and all threads
+of a process share them, so that what one has decoded serves the others.
 """
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, floor, isclose
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +21,7 @@ import rasterio
 import xarray as xr
 from rasterio import Affine
 from rasterio.crs import CRS
+from rasterio.env import set_gdal_config
 from rasterio.errors import CRSError, RasterioIOError
 
 from physvae.errors import InputError
@@ -26,12 +29,17 @@ from physvae.errors import InputError
 DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
 """The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""
 OPEN_FILES = 32
-CACHE = 128
-"""Memory [MiB] for blocks that GDAL has decoded; its own default is a share of the machine's."""
+CACHE = 192
+"""Memory [MiB] for blocks that GDAL has decoded; its own default is a share of the machine's.
+
+A row of blocks of a Sentinel-2 tile, with what it shares with the next one, takes 130.
+"""
 TILE = 640
 """Side of a block [pixel]: that of the JPEG 2000 tiles of Sentinel-2's 20 m bands."""
 Span = tuple[int, int]
-_kept = threading.local()
+_Key = tuple[str, int, int]
+_kept: "OrderedDict[_Key, _Kept]" = OrderedDict()
+_turn = threading.Lock()
 
 
 class Grid(NamedTuple):
@@ -80,7 +88,8 @@ class Layer:
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the file [y, x] between two rows and two columns."""
         try:
-            return _file(self).read(self.index, window=place)
+            with _borrowed(self) as source:
+                return source.read(self.index, window=place)
         except RasterioIOError as error:
             _forget(self)
             raise InputError(f"{self.path}: a block cannot be read, {error}") from error
@@ -286,37 +295,76 @@ def _repeated(
     return full
 
 
-def _file(layer: Layer) -> Any:
-    """Return the open file of a layer, kept by this thread; the one used longest ago is closed."""
-    files = _kept.__dict__.setdefault("files", OrderedDict())
-    if layer.path not in files:
-        with rasterio.Env(**_options(layer.driver)):
-            files[layer.path] = rasterio.open(layer.path, driver=layer.driver)
-        if len(files) > OPEN_FILES:
-            files.popitem(last=False)[1].close()
-    files.move_to_end(layer.path)
-    return files[layer.path]
+@dataclass
+class _Kept:
+    """An open file, which one thread at a time may use, and how many want to."""
+
+    source: Any
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+
+
+@contextmanager
+def _borrowed(layer: Layer) -> Iterator[Any]:
+    """The open file of a layer, for this thread alone."""
+    key = _key(layer.path)
+    with _turn:
+        if key not in _kept:
+            bound_cache()
+            with rasterio.Env(**_options(layer.driver)):
+                _kept[key] = _Kept(rasterio.open(layer.path, driver=layer.driver))
+        kept = _kept[key]
+        kept.users += 1
+        _kept.move_to_end(key)
+        idle = [other for other in _kept if not _kept[other].users]
+        _close(idle[: max(0, len(_kept) - OPEN_FILES)])
+    try:
+        with kept.lock:
+            yield kept.source
+    finally:
+        with _turn:
+            kept.users -= 1
+
+
+def _key(path: str) -> _Key:
+    """A file as it is now: one that was written anew is another one."""
+    try:
+        found = os.stat(path)
+    except OSError:  # in an archive, or gone
+        return path, 0, 0
+    return path, found.st_mtime_ns, found.st_size
+
+
+def bound_cache() -> None:
+    """Keep GDAL's blocks within `CACHE`, in the whole process.
+
+    `rasterio.Env` would set it [bytes] for all threads and unset it for all at its end.
+    """
+    set_gdal_config("GDAL_CACHEMAX", CACHE << 20)
 
 
 def _forget(layer: Layer) -> None:
-    files = _kept.__dict__.get("files", {})
-    if layer.path in files:
-        files.pop(layer.path).close()
+    """Close the file of a layer unless another thread is at it."""
+    with _turn:
+        _close([key for key in _kept if key[0] == layer.path and not _kept[key].users])
 
 
 def close_files() -> None:
-    """Close what this thread keeps open."""
-    files = _kept.__dict__.get("files", {})
-    while files:
-        files.popitem()[1].close()
+    """Close all files that nobody is at."""
+    with _turn:
+        _close([key for key in _kept if not _kept[key].users])
+
+
+def _close(keys: list[_Key]) -> None:
+    for key in keys:
+        _kept.pop(key).source.close()
 
 
 def _options(driver: str) -> dict[str, Any]:
-    """Keep GDAL to the file itself and to little memory; only ENVI needs the header beside it."""
+    """Keep GDAL to the file itself; only ENVI needs the header beside it."""
     return {
         "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE" if driver == "ENVI" else "EMPTY_DIR",
         "GDAL_PAM_ENABLED": "NO",
-        "GDAL_CACHEMAX": CACHE,
     }
 
 

@@ -26,6 +26,7 @@ from rasterio.shutil import copy
 
 from inversion.kernel import STATISTICS
 from inversion.provenance import with_summary
+from inversion.readers.rasters import bound_cache
 from inversion.summary import Summary
 from inversion.writers.style import item, qml
 from physvae.files import disk_errors
@@ -43,8 +44,6 @@ STRIP = 16
 read twice soon after."""
 THREADS = "ALL_CPUS"
 """Threads that compress and that average overviews."""
-CACHE = 256
-"""Memory [MiB] that GDAL may keep blocks in; its own default grows with the machine's."""
 
 
 def files(output: Path) -> tuple[Path, ...]:
@@ -112,6 +111,7 @@ class _Layer:
     ) -> None:
         self.path, self._names, self._packing = path, list(template.data_vars), packing
         self._work = path.with_name(path.name + ".work")
+        bound_cache()
         height, width = template.sizes["y"], template.sizes["x"]
         self._file = rasterio.open(
             self._work,
@@ -141,7 +141,7 @@ class _Layer:
 
     def write(self, top: int, rows: xr.Dataset) -> None:
         place = ((top, top + rows.sizes["y"]), (0, rows.sizes["x"]))
-        with rasterio.Env(GDAL_CACHEMAX=CACHE), disk_errors(CPLE_BaseError, RasterioError):
+        with disk_errors(CPLE_BaseError, RasterioError):
             for index, name in enumerate(self._names, start=1):
                 self._file.write(self._stored(name, rows[name].to_numpy()), index, window=place)
 
@@ -170,7 +170,7 @@ class _Layer:
         options |= {"copy_src_overviews": True, "predictor": 3 if kind == "f" else 2}
         options["num_threads"] = THREADS
         with (
-            rasterio.Env(GDAL_CACHEMAX=CACHE, GDAL_NUM_THREADS=THREADS),
+            rasterio.Env(GDAL_NUM_THREADS=THREADS),
             disk_errors(CPLE_BaseError, RasterioError),
         ):
             with rasterio.open(self._work, "r+") as work:

@@ -6,10 +6,12 @@ order whether the run was stopped or not, so the file is the same to the bit.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+import dask.array as da
+import numpy as np
 import xarray as xr
 
 from inversion.summary import Summary
@@ -23,8 +25,18 @@ Gather = Callable[[Iterable[xr.Dataset]], Iterator[xr.Dataset]]
 
 
 def one_by_one(parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:
-    """Compute parts of a map, one after the other, with the threads of this process."""
-    return (part.compute() for part in parts)
+    """Compute parts of a map, one after the other, with the threads of this process.
+
+    Every block goes to its place as soon as it is there; the next part takes the same places.
+    """
+    places: dict[Hashable, np.ndarray] = {}
+    for part in parts:
+        lazy = {name: layer.data for name, layer in part.items() if layer.chunks is not None}
+        for name, layer in lazy.items():
+            if name not in places or places[name].shape != layer.shape:
+                places[name] = np.empty(layer.shape, layer.dtype)
+        da.store(list(lazy.values()), [places[name] for name in lazy], lock=False)
+        yield part.assign({name: (part[name].dims, places[name]) for name in lazy})
 
 
 def write(

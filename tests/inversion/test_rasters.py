@@ -1,0 +1,78 @@
+"""Bands in files: shared by threads, kept open a while, and never stale."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.env import get_gdal_config
+
+from inversion.readers import rasters
+from inversion.readers.rasters import Layer, close_files, cube, grid_of
+from physvae.errors import InputError
+
+SIDE, CHUNK = 96, 32
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    close_files()
+    yield
+    close_files()
+
+
+def written(path, values: np.ndarray) -> Layer:
+    """A GeoTIFF in tiles that do not line up with the blocks that are read."""
+    profile = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16"}
+    place = {"crs": "EPSG:32632", "transform": rasterio.Affine(20, 0, 5e5, 0, -20, 5e6)}
+    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 48}
+    with rasterio.open(path, "w", **profile, **place, **tiles) as file:
+        file.write(values, 1)
+    return Layer(str(path), scale=1e-4)
+
+
+def image(layers: list[Layer]):
+    return cube(layers, grid_of(layers[0].path), CHUNK)
+
+
+def test_many_threads_read_the_same_files_right(tmp_path):
+    numbers = np.random.default_rng(0).integers(0, 9000, (4, SIDE, SIDE), dtype=np.uint16)
+    layers = [written(tmp_path / f"{k}.tif", numbers[k]) for k in range(4)]
+    for _ in range(5):
+        found = image(layers).compute(scheduler="threads", num_workers=8)
+        np.testing.assert_allclose(found, numbers * 1e-4, rtol=1e-6)
+    assert len(rasters._kept) == len(layers)  # one handle a file, whatever the threads
+
+
+def test_no_more_files_are_open_than_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(rasters, "OPEN_FILES", 3)
+    numbers = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)
+    layers = [written(tmp_path / f"{k}.tif", numbers + k) for k in range(9)]
+    with ThreadPoolExecutor(4) as pool:
+        tops = list(pool.map(lambda x: x.stored(((0, 8), (0, 8)))[0, 0], layers * 4))
+    assert tops == [0, 1, 2, 3, 4, 5, 6, 7, 8] * 4
+    layers[0].stored(((0, 1), (0, 1)))
+    assert len(rasters._kept) <= 3
+
+
+def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
+    numbers = np.zeros((SIDE, SIDE), np.uint16)
+    layer = written(tmp_path / "a.tif", numbers)
+    assert layer.stored(((0, 4), (0, 4))).max() == 0
+    (tmp_path / "a.tif").unlink()
+    layer = written(tmp_path / "a.tif", numbers + 7)
+    assert layer.stored(((0, 4), (0, 4))).min() == 7
+
+
+def test_the_cache_is_bounded_in_the_whole_process(tmp_path):
+    written(tmp_path / "a.tif", np.zeros((SIDE, SIDE), np.uint16)).stored(((0, 4), (0, 4)))
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(get_gdal_config, "GDAL_CACHEMAX").result()
+    assert found == rasters.CACHE << 20
+
+
+def test_a_file_that_is_gone_is_named(tmp_path):
+    layer = written(tmp_path / "a.tif", np.zeros((SIDE, SIDE), np.uint16))
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(InputError, match=r"a\.tif: a block cannot be read"):
+        layer.stored(((0, 4), (0, 4)))
