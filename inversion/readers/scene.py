@@ -14,6 +14,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import compute
 
 from inversion.geometry import COLUMNS
 from inversion.kernel import scene_mask
@@ -27,7 +28,7 @@ LOG = logging.getLogger(__name__)
 VEGETATION, SOIL, CLOUD, SHADOW, SNOW, WATER, UNKNOWN, NOTHING = 4, 5, 9, 3, 11, 6, 7, 0
 """Codes of Sentinel-2's scene classification, into which other products' masks are told."""
 SAMPLE_SIDE, SAMPLE_WINDOWS = 256, 4
-"""The guard looks at 4 x 4 windows of 256 x 256 pixels at most."""
+"""The guard looks at every other one of 4 x 4 windows of 256 x 256 pixels at most."""
 
 
 def scene(
@@ -126,26 +127,45 @@ def guard(dataset: xr.Dataset, declared: Declaration, source: str) -> xr.Dataset
     if not declared.check_radiometry:
         return dataset
     sample = _sample(dataset)
-    spectra = sample["reflectance"].transpose("y", "x", "band").to_numpy()
-    spectra = spectra.reshape(-1, spectra.shape[-1])
+    spectra = np.concatenate([_spectra(part) for part in sample])
     land = None
-    if "scene_class" in sample and declared.keep_classes:
-        land = ~scene_mask(sample["scene_class"].to_numpy(), declared.keep_classes).reshape(-1)
+    if "scene_class" in dataset and declared.keep_classes:
+        classes = np.concatenate([part["scene_class"].to_numpy().ravel() for part in sample])
+        land = ~scene_mask(classes, declared.keep_classes)
     bands = [str(band) for band in dataset["band"].to_numpy()]
     check_reflectance(spectra, bands, source=source, land=land)
     return dataset
 
 
-def _sample(dataset: xr.Dataset) -> xr.Dataset:
-    rows = _spread(dataset.sizes["y"])
-    columns = _spread(dataset.sizes["x"])
-    wanted = [name for name in ("reflectance", "scene_class") if name in dataset]
-    return dataset[wanted].isel(y=rows, x=columns).load()
+def _sample(dataset: xr.Dataset) -> list[xr.Dataset]:
+    """Windows over the image, computed; every other one of the board where both sides are long."""
+    wanted = dataset[[name for name in ("reflectance", "scene_class") if name in dataset]]
+    rows, columns = (_spread(wanted, axis) for axis in ("y", "x"))
+    apart = 2 if len(rows) > 1 and len(columns) > 1 else 1
+    board = ((i, j) for i in range(len(rows)) for j in range(len(columns)) if (i + j) % apart == 0)
+    return list(compute(*(wanted.isel(y=rows[i], x=columns[j]) for i, j in board)))
 
 
-def _spread(length: int) -> np.ndarray:
-    """Return the indices of windows spread evenly over an axis, or all where it is short."""
+def _spread(dataset: xr.Dataset, axis: str) -> list[slice]:
+    """Windows spread over an axis, or all of it where it is short.
+
+    A block is read whole, so a window that lies in two blocks is moved into the nearer one.
+    """
+    length = dataset.sizes[axis]
     if length <= SAMPLE_SIDE * SAMPLE_WINDOWS:
-        return np.arange(length)
-    starts = np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS).astype(int)
-    return (starts[:, None] + np.arange(SAMPLE_SIDE)).ravel()
+        return [slice(0, length)]
+    edges = np.cumsum([0, *dataset["reflectance"].chunksizes.get(axis, (length,))])
+    windows = []
+    for start in np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS).astype(int):
+        edge = edges[np.searchsorted(edges, start, side="right")]
+        if edge < start + SAMPLE_SIDE <= start + edges[1]:
+            on = edge - start <= SAMPLE_SIDE // 2 and edge + SAMPLE_SIDE <= length
+            start = edge if on else max(0, edge - SAMPLE_SIDE)
+        windows.append(slice(int(start), int(start) + SAMPLE_SIDE))
+    return windows
+
+
+def _spectra(part: xr.Dataset) -> np.ndarray:
+    """Spectra [pixel, band] of a window."""
+    spectra = part["reflectance"].transpose("y", "x", "band").to_numpy()
+    return spectra.reshape(-1, spectra.shape[-1])

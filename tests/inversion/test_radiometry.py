@@ -1,11 +1,15 @@
 """The guard lets every real file through and refuses each of them with a wrong scale or offset."""
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import xarray as xr
 
 from inversion.radiometry import Radiometry, check_reflectance
+from inversion.readers import rasters, scene
+from inversion.readers.declaration import Declaration
 from physvae.errors import InputError, UsageError
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -97,3 +101,33 @@ def test_an_offset_in_digital_numbers_is_told_how_to_write():
         Radiometry(scale=1e-4, offset=-1000.0)
     with pytest.raises(UsageError, match="above 0"):
         Radiometry(scale=0.0)
+
+
+def test_the_guard_looks_all_over_an_image_and_reads_few_blocks():
+    """Windows of a tile: far from one another, each within a block, a tenth of all blocks."""
+    seen = set()
+
+    def block(block_info=None):
+        _, (top, _), (left, _) = block_info[None]["array-location"]
+        shape = block_info[None]["chunk-shape"]
+        seen.add((top, left))
+        return np.full(shape, 0.1, np.float32)
+
+    sides = rasters.cuts(5490, 640)
+    cube = da.map_blocks(
+        block, chunks=((2,), sides, sides), dtype=np.float32, meta=np.empty((0, 0, 0))
+    )
+    image = xr.Dataset({"reflectance": (("band", "y", "x"), cube, {})}, {"band": ["B2", "B4"]})
+    scene.guard(image, Declaration(), "a tile")
+    assert len(seen) == 8
+    assert {top for top, _ in seen} == {left for _, left in seen} == {0, 1280, 3200, 5120}
+
+
+def test_the_guard_sees_a_fault_in_any_image_shape():
+    for shape in ((2000, 40), (40, 2000), (1500, 1300), (900, 900)):
+        dark = xr.Dataset(
+            {"reflectance": (("band", "y", "x"), np.full((2, *shape), 3e-5, np.float32))},
+            {"band": ["B2", "B4"]},
+        )
+        with pytest.raises(InputError, match="was a scale applied twice"):
+            scene.guard(dark, Declaration(), "an image")
