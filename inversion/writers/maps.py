@@ -134,5 +134,6 @@ def _assemble(
             rows = work.get(span)
             sink.write(span[0], rows)
             summary.add(rows)
+            del rows  # before the next ones are read
         sink.conclude(summary)
     return summary
