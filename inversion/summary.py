@@ -6,6 +6,8 @@ import numpy as np
 
 from inversion.quality import DESCRIPTIONS, Quality
 
+_WORDS = np.arange(1 << 16)
+
 
 class Summary:
     """Counts that portions of a result are added to.
@@ -34,15 +36,16 @@ class Summary:
         """Count a portion: arrays by name, `quality` among them."""
         quality = np.asarray(rows["quality"])
         self.total += quality.size
+        numbers = np.bincount(quality.astype(np.uint16, copy=False).ravel(), minlength=1 << 16)
         for flag in Quality:
-            self.flagged[flag] += int(((quality & np.uint16(flag.value)) != 0).sum())
+            self.flagged[flag] += int(numbers[_WORDS & flag.value != 0].sum())
         for name in self.variables:
             values = np.asarray(rows[name])
             known = values[np.isfinite(values)].astype(np.float64)
             if known.size:
                 self.count[name] += known.size
                 self.amount[name] += float(known.sum())
-                self.square[name] += float((known**2).sum())
+                self.square[name] += float(known @ known)
                 self.low[name] = min(self.low[name], float(known.min()))
                 self.high[name] = max(self.high[name], float(known.max()))
 

@@ -20,7 +20,7 @@ from rasterio.features import rasterize
 
 from inversion.geometry import fold
 from inversion.quality import Quality
-from inversion.readers.rasters import Grid, Readable, cuts, window
+from inversion.readers.rasters import Grid, Readable, blocks, window
 
 STEP = 5000.0
 """Distance of the nodes [m] from the upper left corner of the tile on."""
@@ -107,21 +107,21 @@ def angles(
     footprint
         A layer with the number of the detector that saw a pixel, 0 for none, or polygons.
     """
-    blocks = da.map_blocks(
+    parts = da.map_blocks(
         _block,
         found=found,
         grid=grid,
         footprint=footprint,
-        chunks=((4,), cuts(grid.height, chunk), cuts(grid.width, chunk)),
+        chunks=((4,), *blocks(grid, chunk)),
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
     )
     named = {
-        "sun_zenith_deg": blocks[0],
-        "view_zenith_deg": blocks[1],
-        "relative_azimuth_deg": blocks[2],
+        "sun_zenith_deg": parts[0],
+        "view_zenith_deg": parts[1],
+        "relative_azimuth_deg": parts[2],
     }
-    return named, blocks[3].astype(np.uint16)
+    return named, parts[3].astype(np.uint16)
 
 
 def _mean(directions: Sequence[np.ndarray]) -> np.ndarray:

@@ -213,10 +213,19 @@ def cube(layers: Sequence[Readable], grid: Grid, chunk: int) -> da.Array:
     return da.map_blocks(
         _block,
         layers=tuple(layers),
-        chunks=((len(layers),), cuts(grid.height, chunk), cuts(grid.width, chunk)),
+        chunks=((len(layers),), *blocks(grid, chunk)),
         dtype=np.float32,
         meta=np.empty((0, 0, 0), np.float32),
     )
+
+
+def blocks(grid: Grid, chunk: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the heights and the widths of the blocks of a grid, none longer than `chunk`.
+
+    A row has an even number of blocks, all of one width, so that cores end it together.
+    """
+    pairs = ceil(grid.width / (2 * chunk))
+    return cuts(grid.height, chunk), cuts(grid.width, ceil(grid.width / (2 * pairs)))
 
 
 def cuts(length: int, chunk: int) -> tuple[int, ...]:

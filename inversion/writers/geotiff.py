@@ -6,20 +6,23 @@
     OUT.qml          how QGIS shows it
     OUT.stac.json    a STAC item of the files
 
-Rows arrive in any portions; they go to a working file first, which is given overviews and copied
-into the order a COG asks for when it is complete.
+GDAL reads the file of the portions as it is (a VRT says where each layer begins), gives it
+overviews and copies it into the order that a COG asks for.
 """
 
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
 import xarray as xr
 from rasterio._err import CPLE_BaseError
+from rasterio.dtypes import _gdal_typename
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.shutil import copy
@@ -29,6 +32,7 @@ from inversion.provenance import with_summary
 from inversion.readers.rasters import bound_cache
 from inversion.summary import Summary
 from inversion.writers.style import item, qml
+from inversion.writers.work import Work
 from physvae.files import disk_errors
 
 BLOCK = 512
@@ -36,12 +40,12 @@ COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 WHOLE = ("quality", "number_of_dates")
 """Layers of whole numbers, which go to the file beside the estimates."""
 PACKED_MAX, PACKED_NODATA = 32767, -32768
-TILES = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
+LAYOUT = {
+    "driver": "GTiff", "interleave": "band", "bigtiff": "if_safer",
+    "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK,
+}  # fmt: skip
 COMPRESSION = {"compress": "zstd", "zstd_level": 1}
 """Estimates are as noisy as reflectance: level 3 takes half as long again and saves 0.6 %."""
-STRIP = 16
-"""Rows in a block of the working file, which is as wide as the map and not compressed: it is
-read twice soon after."""
 THREADS = "ALL_CPUS"
 """Threads that compress and that average overviews."""
 
@@ -53,130 +57,115 @@ def files(output: Path) -> tuple[Path, ...]:
     return (output.with_name(output.name + ".json"), *beside, quality, output)
 
 
-class Sink:
-    """Takes the rows of a map from top to bottom and leaves finished files."""
+def write(
+    paths: list[Path],
+    template: xr.Dataset,
+    work: Work,
+    summary: Summary,
+    packing: Mapping[str, float] | None = None,
+) -> None:
+    """Write the map from the file of the portions, and what lies beside it.
 
-    def __init__(
-        self,
-        paths: list[Path],
-        template: xr.Dataset,
-        provenance: str,
-        packing: Mapping[str, float] | None = None,
-    ) -> None:
-        self._sidecar, self._style, self._item, quality, estimates = paths
-        self._provenance, self._template = provenance, template
-        names = [str(name) for name in template.data_vars if name not in WHOLE]
-        flags = [name for name in WHOLE if name in template]
-        profile = {"dtype": "float32", "nodata": np.nan}
-        if packing is not None:
-            profile = {"dtype": "int16", "nodata": PACKED_NODATA}
-        self._layers = [
-            _Layer(estimates, template[names], profile, packing),
-            _Layer(quality, template[flags], {"dtype": "uint16"}),
-        ]
-
-    def __enter__(self) -> "Sink":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        for layer in self._layers:
-            layer.close(complete=kind is None)
-
-    def conclude(self, summary: Summary) -> None:
-        """Write what lies beside the map: how it came about and what it came to."""
-        text = with_summary(self._provenance, summary)
-        self._sidecar.write_text(text + "\n", encoding="utf-8")
-        self._style.write_text(qml(summary), encoding="utf-8")
-        output = _named_as(self._layers[0].path)
-        record, _, _, quality, estimates = files(output)
-        assets = {"estimates": estimates, "quality": quality, "provenance": record}
-        about = item(output, self._template, assets, COG_TYPE).to_dict(include_self_link=False)
-        self._item.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-
-    def write(self, top: int, rows: xr.Dataset) -> None:
-        """Write a portion of computed rows, the first of them being row `top`."""
-        for layer in self._layers:
-            layer.write(top, rows)
+    `packing` is the step of the numbers of every estimate in 16 bits; None keeps float32.
+    """
+    sidecar, style, about, quality, estimates = paths
+    flags = [str(name) for name in WHOLE if name in template]
+    names = [str(name) for name in template.data_vars if name not in WHOLE]
+    bound_cache()
+    with (
+        rasterio.Env(GDAL_NUM_THREADS=THREADS),
+        disk_errors(CPLE_BaseError, RasterioError),
+    ):
+        _lay_out(template[names], work, estimates, packing)
+        _lay_out(template[flags], work, quality, None)
+    sidecar.write_text(with_summary(work.begun(), summary) + "\n", encoding="utf-8")
+    style.write_text(qml(summary), encoding="utf-8")
+    output = _named_as(estimates)
+    record, _, _, flagged, main = files(output)
+    assets = {"estimates": main, "quality": flagged, "provenance": record}
+    described = item(output, template, assets, COG_TYPE).to_dict(include_self_link=False)
+    about.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 
 
-class _Layer:
-    """One GeoTIFF in the making: a working file that becomes the COG when it is complete."""
+def _lay_out(
+    template: xr.Dataset, work: Work, path: Path, packing: Mapping[str, float] | None
+) -> None:
+    """Give layers of the portions' file overviews and copy them in the order of a COG."""
+    source = work.folder / f"{path.name}.vrt"
+    source.write_bytes(_raw(template, work))
+    if packing is not None:
+        raw, source = source, source.with_suffix(".packed.vrt")
+        source.write_bytes(_packed(template, raw, packing))
+    with rasterio.open(source, "r+") as layers:
+        _describe(layers, template)
+        whole = np.dtype(layers.dtypes[0]).kind == "u"
+        resampling = Resampling.nearest if whole else Resampling.average
+        layers.build_overviews(_factors(max(layers.shape)), resampling)
+    options = {"predictor": 2 if whole or packing is not None else 3, **LAYOUT, **COMPRESSION}
+    copy(source, path, copy_src_overviews=True, num_threads=THREADS, **options)
 
-    def __init__(
-        self,
-        path: Path,
-        template: xr.Dataset,
-        profile: dict[str, Any],
-        packing: Mapping[str, float] | None = None,
-    ) -> None:
-        self.path, self._names, self._packing = path, list(template.data_vars), packing
-        self._work = path.with_name(path.name + ".work")
-        bound_cache()
-        height, width = template.sizes["y"], template.sizes["x"]
-        self._file = rasterio.open(
-            self._work,
-            "w",
-            driver="GTiff",
-            count=len(self._names),
-            height=height,
-            width=width,
-            crs=template.rio.crs,
-            transform=template.rio.transform(),
-            interleave="band",
-            bigtiff="if_safer",
-            blockysize=STRIP,
-            **profile,
-        )
-        if packing is not None:
-            self._file.scales = [packing[str(name)] for name in self._names]
-        for index, name in enumerate(self._names, start=1):
-            attributes = template[name].attrs
-            self._file.set_band_description(index, str(name))
-            self._file.set_band_unit(index, attributes.get("units", ""))
-            self._file.update_tags(index, long_name=attributes["long_name"])
-            if "flag_masks" in attributes:
-                masks = " ".join(map(str, attributes["flag_masks"]))
-                tags = {"flag_masks": masks, "flag_meanings": attributes["flag_meanings"]}
-                self._file.update_tags(index, **tags)
 
-    def write(self, top: int, rows: xr.Dataset) -> None:
-        place = ((top, top + rows.sizes["y"]), (0, rows.sizes["x"]))
-        with disk_errors(CPLE_BaseError, RasterioError):
-            for index, name in enumerate(self._names, start=1):
-                self._file.write(self._stored(name, rows[name].to_numpy()), index, window=place)
+def _raw(template: xr.Dataset, work: Work) -> bytes:
+    """Describe layers of the portions' file to GDAL."""
+    root = _image(template)
+    for name, layer in template.items():
+        size = layer.dtype.itemsize
+        band = _band(root, str(layer.dtype), np.nan if layer.dtype.kind == "f" else None)
+        band.set("subClass", "VRTRawRasterBand")
+        _add(band, "SourceFilename", work.rows.name, relativetoVRT="1")
+        _add(band, "ImageOffset", work.begin(str(name)))
+        _add(band, "PixelOffset", size)
+        _add(band, "LineOffset", size * template.sizes["x"])
+        _add(band, "ByteOrder", "LSB" if sys.byteorder == "little" else "MSB")
+    return ElementTree.tostring(root)
 
-    def _stored(self, name: Hashable, values: np.ndarray) -> np.ndarray:
-        """Return the numbers that stand for the values, packed where that is wanted."""
-        if self._packing is None:
-            return values
-        steps = np.rint(values / self._packing[str(name)])
-        whole = np.where(
-            np.isfinite(steps), np.clip(steps, -PACKED_MAX, PACKED_MAX), PACKED_NODATA
-        )
-        return whole.astype(np.int16)
 
-    def close(self, *, complete: bool) -> None:
-        try:
-            self._file.close()
-            if complete:
-                self._finish()
-        finally:
-            self._work.unlink(missing_ok=True)
+def _packed(template: xr.Dataset, raw: Path, packing: Mapping[str, float]) -> bytes:
+    """Describe the numbers of 16 bits that stand for the layers."""
+    root = _image(template)
+    for index, name in enumerate(template.data_vars, start=1):
+        band = _band(root, "int16", PACKED_NODATA)
+        _add(band, "Scale", packing[str(name)])
+        source = ElementTree.SubElement(band, "ComplexSource")
+        _add(source, "SourceFilename", raw.name, relativeToVRT="1")
+        _add(source, "SourceBand", index)
+        _add(source, "NODATA", "nan")
+        _add(source, "ScaleOffset", 0)
+        _add(source, "ScaleRatio", 1 / packing[str(name)])
+    return ElementTree.tostring(root)
 
-    def _finish(self) -> None:
-        """Add overviews, then lay the file out as a COG: overviews first, data in blocks."""
-        kind = np.dtype(self._file.dtypes[0]).kind
-        options = {"driver": "GTiff", "interleave": "band", "bigtiff": "if_safer", **TILES}
-        options |= {"copy_src_overviews": True, "predictor": 3 if kind == "f" else 2}
-        options["num_threads"] = THREADS
-        with (
-            rasterio.Env(GDAL_NUM_THREADS=THREADS),
-            disk_errors(CPLE_BaseError, RasterioError),
-        ):
-            with rasterio.open(self._work, "r+") as work:
-                resampling = Resampling.nearest if kind == "u" else Resampling.average
-                work.build_overviews(_factors(max(work.height, work.width)), resampling)
-            copy(self._work, self.path, **options, **COMPRESSION)
+
+def _image(template: xr.Dataset) -> ElementTree.Element:
+    width, height = (str(template.sizes[axis]) for axis in ("x", "y"))
+    root = ElementTree.Element("VRTDataset", rasterXSize=width, rasterYSize=height)
+    if template.rio.crs is not None:
+        _add(root, "SRS", template.rio.crs.to_wkt())
+    _add(root, "GeoTransform", ", ".join(map(repr, template.rio.transform().to_gdal())))
+    return root
+
+
+def _band(root: ElementTree.Element, kind: str, nodata: float | None) -> ElementTree.Element:
+    band = ElementTree.SubElement(root, "VRTRasterBand", dataType=_gdal_typename(kind))
+    if nodata is not None:
+        _add(band, "NoDataValue", nodata)
+    return band
+
+
+def _add(parent: ElementTree.Element, tag: str, content: object, **attributes: str) -> None:
+    ElementTree.SubElement(parent, tag, attributes).text = str(content)
+
+
+def _describe(layers: Any, template: xr.Dataset) -> None:
+    """Say what each layer is."""
+    for index, (name, layer) in enumerate(template.items(), start=1):
+        attributes = layer.attrs
+        layers.set_band_description(index, str(name))
+        layers.set_band_unit(index, attributes.get("units", ""))
+        layers.update_tags(index, long_name=attributes["long_name"])
+        if "flag_masks" in attributes:
+            masks = " ".join(map(str, attributes["flag_masks"]))
+            tags = {"flag_masks": masks, "flag_meanings": attributes["flag_meanings"]}
+            layers.update_tags(index, **tags)
 
 
 def _named_as(temporary: Path) -> Path:

@@ -122,18 +122,13 @@ def _compute(
 def _assemble(
     template: xr.Dataset, output: Path, work: Work, packing: Mapping[str, float] | None
 ) -> Summary:
-    """Write the portions that are there, from top to bottom."""
+    """Write the map of the portions, which are all there."""
     module = import_module(IMAGES[output.suffix.lower()])
     options = {} if packing is None else {"packing": packing}
     summary = Summary([str(name) for name in template.data_vars])
-    with (
-        atomic_group(*module.files(output)) as temporaries,
-        module.Sink(temporaries, template, work.begun(), **options) as sink,
-    ):
-        for span in work.spans:
-            rows = work.get(span)
-            sink.write(span[0], rows)
-            summary.add(rows)
-            del rows  # before the next ones are read
-        sink.conclude(summary)
+    for _, rows in work.read():
+        summary.add(rows)
+        del rows  # before the next ones are read
+    with atomic_group(*module.files(output)) as temporaries:
+        module.write(temporaries, template, work, summary, **options)
     return summary

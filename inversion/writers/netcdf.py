@@ -9,6 +9,7 @@ import xarray as xr
 from inversion.provenance import history, with_summary
 from inversion.summary import Summary
 from inversion.writers.layout import block_side
+from inversion.writers.work import Work
 from physvae.files import disk_errors
 
 CACHE = 1 << 20
@@ -20,38 +21,20 @@ def files(output: Path) -> tuple[Path, ...]:
     return (output,)
 
 
-class Sink:
-    """Takes the rows of a map from top to bottom; the file is laid out before the first."""
-
-    def __init__(self, paths: list[Path], template: xr.Dataset, provenance: str) -> None:
-        (path,) = paths
-        self._provenance = provenance
-        dataset = template.assign_attrs(history=history(provenance), provenance=provenance)
-        with disk_errors(RuntimeError):
-            dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
-            self._file = netCDF4.Dataset(path, "a")
-        self._file.set_auto_maskandscale(False)
-        self._names = [str(name) for name in template.data_vars]
-        for name in self._names:
-            self._file.variables[name].set_var_chunk_cache(size=CACHE)
-
-    def __enter__(self) -> "Sink":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        with disk_errors(RuntimeError):
-            self._file.close()
-
-    def conclude(self, summary: Summary) -> None:
-        """Put what the map came to into its provenance."""
-        self._file.setncattr("provenance", with_summary(self._provenance, summary))
-
-    def write(self, top: int, rows: xr.Dataset) -> None:
-        """Write a portion of computed rows, the first of them being row `top`."""
-        for name in self._names:
-            values = rows[name].to_numpy()
-            with disk_errors(RuntimeError):
-                self._file.variables[name][top : top + len(values), :] = values
+def write(paths: list[Path], template: xr.Dataset, work: Work, summary: Summary) -> None:
+    """Lay the file out, then write the portions, from top to bottom."""
+    (path,) = paths
+    record = with_summary(work.begun(), summary)
+    dataset = template.assign_attrs(history=history(record), provenance=record)
+    with disk_errors(RuntimeError):
+        dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))
+        with netCDF4.Dataset(path, "a") as file:
+            file.set_auto_maskandscale(False)
+            for name in template.data_vars:
+                file.variables[str(name)].set_var_chunk_cache(size=CACHE)
+            for top, rows in work.read():
+                for name, values in rows.items():
+                    file.variables[str(name)][top : top + rows.sizes["y"], :] = values.to_numpy()
 
 
 def _encoding(dataset: xr.Dataset) -> dict[str, dict]:

@@ -1,19 +1,22 @@
 """What a map has got so far, on disk beside its output, so that a stopped run can go on.
 
     .OUT.tif.work/   identity.json   what the run is of: inputs, model, options, layout
-                     rows.bin        the portions, each at its own place
+                     rows.bin        the map's layers, one after the other, row by row
                      done-1-of-1     a line for every portion that is on disk, with its checksum
                      lock-1-of-1     held while a run is at it; the system frees it if it is killed
 
 A portion is flushed to disk before its line is written, so a line never speaks of what is not
-there. Runs of one map on several machines (shards) share the folder, each with files of its own.
+there; the next portion is computed meanwhile. Runs of one map on several machines (shards) share
+the folder, each with files of its own.
 """
 
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,11 +96,15 @@ class Work:
         self._types = [template[name].dtype for name in self._names]
         self._width = template.sizes["x"]
         self._spans = portions(template)
+        sizes = [kind.itemsize * template.sizes["y"] * self._width for kind in self._types]
+        self._begins = list(accumulate(sizes[:-1], initial=0))
         layout = {"names": self._names, "width": self._width, "spans": self._spans}
         text = json.dumps({**identity, "layout": layout, "shards": self.shard.count}, default=str)
         self._identity = json.loads(text)
         self._done: dict[int, int] = {}
         self._lock = FileLock(self.folder / f"lock-{self.shard.label}")
+        self._keeper = ThreadPoolExecutor(1)
+        self._kept: Future | None = None
 
     def __enter__(self) -> "Work":
         while True:  # a run that has just finished may remove the folder between the two steps
@@ -117,6 +124,7 @@ class Work:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._keeper.shutdown()
         self._lock.release(force=True)
 
     def begun(self) -> str:
@@ -144,38 +152,46 @@ class Work:
 
     def complete(self) -> bool:
         """Whether the portions of all shards are on disk."""
+        self._wait()
         return len(self._journal(self.folder.glob("done-*"))) == len(self._spans)
 
-    def put(self, top: int, rows: xr.Dataset) -> None:
-        """Write a portion and its line; what is on disk after a kill is whole."""
-        at, check = self._place(top), 0
-        handle = os.open(self.folder / "rows.bin", os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            for name, kind in zip(self._names, self._types, strict=True):
-                values = np.ascontiguousarray(rows[name].to_numpy(), dtype=kind)
-                _write_all(handle, values.data.cast("B"), at)
-                at, check = at + values.nbytes, zlib.crc32(values.data, check)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        with (self.folder / f"done-{self.shard.label}").open("a") as journal:
-            journal.write(f"{top} {check}\n")
-            journal.flush()
-            os.fsync(journal.fileno())
-        self._done[top] = check
+    @property
+    def rows(self) -> Path:
+        """The file of all layers."""
+        return self.folder / "rows.bin"
 
-    def get(self, span: tuple[int, int]) -> xr.Dataset:
-        """Read a portion."""
-        content, shape = self._bytes(span), (span[1] - span[0], self._width)
-        size, at, rows = shape[0] * shape[1], 0, {}
-        for name, kind in zip(self._names, self._types, strict=True):
-            values = np.frombuffer(content, kind, size, at).reshape(shape)
-            rows[name] = (("y", "x"), values)
-            at += size * kind.itemsize
-        return xr.Dataset(rows)
+    def begin(self, name: str) -> int:
+        """Return the place [byte] of a layer's first pixel in the file."""
+        return self._begins[self._names.index(name)]
+
+    def put(self, top: int, rows: xr.Dataset) -> None:
+        """Write a portion; its line follows when it is on disk, which is not waited for."""
+        check = 0
+        handle = os.open(self.rows, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            for name, kind, begin in zip(self._names, self._types, self._begins, strict=True):
+                values = np.ascontiguousarray(rows[name].to_numpy(), dtype=kind)
+                at = begin + top * self._width * kind.itemsize
+                _write_all(handle, values.data.cast("B"), at)
+                check = zlib.crc32(values.data, check)
+        except BaseException:
+            os.close(handle)
+            raise
+        self._wait()
+        self._kept = self._keeper.submit(self._keep, handle, top, check)
+
+    def read(self) -> Iterator[tuple[int, xr.Dataset]]:
+        """Read portion by portion, from top to bottom, each with its first row."""
+        for span in self._spans:
+            shape = (span[1] - span[0], self._width)
+            layers = zip(self._names, self._layers(span), strict=True)
+            rows = {name: (("y", "x"), values.reshape(shape)) for name, values in layers}
+            yield span[0], xr.Dataset(rows)
+            del rows, layers
 
     def remove(self) -> None:
         """Remove the folder."""
+        self._keeper.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
@@ -222,23 +238,39 @@ class Work:
 
     def _checked(self, done: dict[int, int]) -> dict[int, int]:
         """Keep the portions whose numbers are those that were written."""
+        if not self.rows.is_file():
+            return {}
         spans = dict(self._spans)
-        return {
-            top: check
-            for top, check in done.items()
-            if zlib.crc32(self._bytes((top, spans[top]))) == check
-        }
+        return {top: check for top, check in done.items() if self._sum((top, spans[top])) == check}
 
-    def _place(self, row: int) -> int:
-        return row * self._width * sum(kind.itemsize for kind in self._types)
+    def _sum(self, span: tuple[int, int]) -> int:
+        check = 0
+        for values in self._layers(span):
+            check = zlib.crc32(values.data, check)
+        return check
 
-    def _bytes(self, span: tuple[int, int]) -> bytes:
-        path = self.folder / "rows.bin"
-        if not path.is_file():
-            return b""
-        with path.open("rb") as file:
-            file.seek(self._place(span[0]))
-            return file.read(self._place(span[1]) - self._place(span[0]))
+    def _layers(self, span: tuple[int, int]) -> Iterator[np.ndarray]:
+        """Read the layers of a portion, one after the other."""
+        for kind, begin in zip(self._types, self._begins, strict=True):
+            first, last = (row * self._width for row in span)
+            yield np.fromfile(self.rows, kind, last - first, offset=begin + first * kind.itemsize)
+
+    def _keep(self, handle: int, top: int, check: int) -> None:
+        """Flush a portion to the disk, then write its line."""
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        with (self.folder / f"done-{self.shard.label}").open("a") as journal:
+            journal.write(f"{top} {check}\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+        self._done[top] = check
+
+    def _wait(self) -> None:
+        """Wait until the last portion is on disk; its error is raised here."""
+        if self._kept is not None:
+            self._kept.result()
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
+from rasterio import Affine
+from rasterio.crs import CRS
 
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers import rasters, scene
@@ -113,14 +115,18 @@ def test_the_guard_looks_all_over_an_image_and_reads_few_blocks():
         seen.add((top, left))
         return np.full(shape, 0.1, np.float32)
 
-    sides = rasters.cuts(5490, 640)
+    grid = rasters.Grid(CRS.from_epsg(32632), Affine.scale(20), 5490, 5490)
     cube = da.map_blocks(
-        block, chunks=((2,), sides, sides), dtype=np.float32, meta=np.empty((0, 0, 0))
+        block,
+        chunks=((2,), *rasters.blocks(grid, 640)),
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0)),
     )
     image = xr.Dataset({"reflectance": (("band", "y", "x"), cube, {})}, {"band": ["B2", "B4"]})
     scene.guard(image, Declaration(), "a tile")
     assert len(seen) == 8
-    assert {top for top, _ in seen} == {left for _, left in seen} == {0, 1280, 3200, 5120}
+    assert {top for top, _ in seen} == {0, 1280, 3200, 5120}
+    assert {left for _, left in seen} == {0, 1647, 3294, 4941}
 
 
 def test_the_guard_sees_a_fault_in_any_image_shape():
