@@ -175,12 +175,11 @@ def _block(
     if lost.any() and found.view:
         mean = down @ _mean(list(found.view.values())) @ right.T
         view = np.where(lost, mean, view)
-    known = 1.0 if found.view else np.nan
+    known = np.float32(1.0 if found.view else np.nan)
     bits = np.where(several | lost, float(Quality.ANGLE_FILLED_IN), 0.0)
+    sun, view, bits = (part.astype(np.float32) for part in (sun, view, bits))
     relative = fold(azimuth_of(sun) - azimuth_of(view))
-    return np.stack([zenith_of(sun), zenith_of(view) * known, relative * known, bits]).astype(
-        np.float32
-    )
+    return np.stack([zenith_of(sun), zenith_of(view) * known, relative * known, bits])
 
 
 def _detectors(

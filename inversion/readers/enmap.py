@@ -17,8 +17,9 @@ from inversion.geometry import fold
 from inversion.radiometry import Radiometry
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
+from inversion.readers.handles import opened
 from inversion.readers.metadata import Metadata, as_number, read_xml
-from inversion.readers.rasters import Grid, Layer, cube, grid_of, opened, ratio
+from inversion.readers.rasters import Grid, Layer, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,

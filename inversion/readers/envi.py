@@ -16,8 +16,9 @@ import xarray as xr
 from inversion.naming import band_id, listing
 from inversion.radiometry import Radiometry
 from inversion.readers.declaration import Declaration
+from inversion.readers.handles import opened
 from inversion.readers.metadata import as_number
-from inversion.readers.rasters import Grid, Layer, grid_of, opened
+from inversion.readers.rasters import Grid, Layer, grid_of
 from inversion.readers.scene import add_angles, guard, scene, wanted_bands
 from inversion.readers.spectrometer import in_order, same_step, spectral_scene
 from physvae.errors import InputError

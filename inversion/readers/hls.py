@@ -16,9 +16,10 @@ from inversion.naming import band_id
 from inversion.radiometry import Radiometry
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
+from inversion.readers.handles import opened
 from inversion.readers.landsat import CHUNK, bits_to_classes
 from inversion.readers.metadata import as_number
-from inversion.readers.rasters import Layer, cube, grid_of, opened, ratio
+from inversion.readers.rasters import Layer, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,

@@ -24,9 +24,10 @@ from inversion.radiometry import Radiometry
 from inversion.readers.angles import angles
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
+from inversion.readers.handles import opened
 from inversion.readers.maja import platform_of
 from inversion.readers.metadata import Metadata, as_number, read_xml
-from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, opened, ratio
+from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,

@@ -2,44 +2,27 @@
 
 A file's pixel side is a whole multiple or a whole part of the grid's and both share a corner, as
 in every product known here. Finer pixels are averaged over those that are there, coarser ones
-are repeated, so that no centre moves. The files that were used last are kept open, and all threads
-of a process share them, so that what one has decoded serves the others.
+are repeated, so that no centre moves.
 """
 
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, floor, isclose
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import dask.array as da
 import numpy as np
-import rasterio
 import xarray as xr
 from rasterio import Affine
 from rasterio.crs import CRS
-from rasterio.env import set_gdal_config
 from rasterio.errors import CRSError, RasterioIOError
 
+from inversion.readers.handles import borrowed, forget, opened
 from physvae.errors import InputError
 
-DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
-"""The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""
-OPEN_FILES = 32
-CACHE = 192
-"""Memory [MiB] for blocks that GDAL has decoded; its own default is a share of the machine's.
-
-A row of blocks of a Sentinel-2 tile, with what it shares with the next one, takes 130.
-"""
 TILE = 640
 """Side of a block [pixel]: that of the JPEG 2000 tiles of Sentinel-2's 20 m bands."""
 Span = tuple[int, int]
-_Key = tuple[str, int, int]
-_kept: "OrderedDict[_Key, _Kept]" = OrderedDict()
-_turn = threading.Lock()
 
 
 class Grid(NamedTuple):
@@ -68,7 +51,7 @@ class Layer:
     index : int
         Band of the file, from 1.
     driver : str
-        One of `DRIVERS`.
+        One of `handles.DRIVERS`.
     scale, offset : float
         quantity = number · scale + offset.
     missing : tuple of float
@@ -88,10 +71,10 @@ class Layer:
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the file [y, x] between two rows and two columns."""
         try:
-            with _borrowed(self) as source:
+            with borrowed(self.path, self.driver) as source:
                 return source.read(self.index, window=place)
         except RasterioIOError as error:
-            _forget(self)
+            forget(self.path)
             raise InputError(f"{self.path}: a block cannot be read, {error}") from error
 
 
@@ -121,27 +104,6 @@ class Readable(Protocol):
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers [y, x] between two rows and two columns."""
         ...
-
-
-@contextmanager
-def opened(path: str, driver: str) -> Iterator[Any]:
-    """Open a raster file with one driver alone, its neighbours unseen; errors name the file.
-
-    Raises
-    ------
-    InputError
-        Not there, of another format, or damaged.
-    """
-    if driver not in DRIVERS:
-        raise InputError(f"{path}: expected one of {', '.join(DRIVERS)}, found {driver}")
-    try:
-        with (
-            rasterio.Env(**_options(driver)),
-            rasterio.open(path, driver=driver) as source,
-        ):
-            yield source
-    except RasterioIOError as error:
-        raise InputError(f"{path}: expected a readable {driver} file, found: {error}") from error
 
 
 def grid_of(path: str, driver: str = "GTiff", crs: CRS | None = None) -> Grid:
@@ -209,14 +171,14 @@ def ratio(file: Grid, grid: Grid, path: str) -> float:
 
 
 def cube(layers: Sequence[Readable], grid: Grid, chunk: int) -> da.Array:
-    """Return the layers as one lazy float32 array [layer, y, x], NaN where missing."""
-    return da.map_blocks(
-        _block,
-        layers=tuple(layers),
-        chunks=((len(layers),), *blocks(grid, chunk)),
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0), np.float32),
-    )
+    """Return the layers as one lazy float32 array [layer, y, x], NaN where missing.
+
+    A part of it reads that part alone, not the blocks in which it lies.
+    """
+    stack = _Stack(tuple(layers), grid)
+    sides = ((len(layers),), *blocks(grid, chunk))
+    meta = np.empty((0, 0, 0), np.float32)
+    return da.from_array(stack, chunks=sides, meta=meta)  # pyright: ignore[reportArgumentType]
 
 
 def blocks(grid: Grid, chunk: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -255,10 +217,30 @@ def georeferenced(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     return written.rio.write_coordinate_system()
 
 
-def _block(*, layers: tuple[Readable, ...], block_info: Any = None) -> np.ndarray:
-    _, rows, columns = block_info[None]["array-location"]
-    out = [window(layer, rows, columns) for layer in layers]
-    return np.stack(out).astype(np.float32)
+@dataclass(frozen=True)
+class _Stack:
+    """Layers over a grid as an array [layer, y, x] of which dask asks for parts."""
+
+    layers: tuple[Readable, ...]
+    grid: Grid
+    dtype = np.dtype(np.float32)
+    ndim = 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.layers), self.grid.height, self.grid.width
+
+    def __getitem__(self, part: tuple[slice | int, slice | int, slice | int]) -> np.ndarray:
+        layers, rows, columns = (
+            range(length)[side] if isinstance(side, slice) else range(side, side + 1)
+            for side, length in zip(part, self.shape, strict=True)
+        )
+        if not (layers and rows and columns):
+            return np.empty((len(layers), len(rows), len(columns)), np.float32)
+        spans = [(min(side), max(side) + 1) for side in (rows, columns)]
+        values = np.stack([window(self.layers[index], *spans) for index in layers])
+        values = values[:, :: rows.step, :: columns.step]
+        return values[tuple(slice(None) if isinstance(side, slice) else 0 for side in part)]
 
 
 def window(layer: Readable, rows: Span, columns: Span) -> np.ndarray:
@@ -302,79 +284,6 @@ def _repeated(
     part = large[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
     full[: part.shape[0], : part.shape[1]] = part
     return full
-
-
-@dataclass
-class _Kept:
-    """An open file, which one thread at a time may use, and how many want to."""
-
-    source: Any
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    users: int = 0
-
-
-@contextmanager
-def _borrowed(layer: Layer) -> Iterator[Any]:
-    """The open file of a layer, for this thread alone."""
-    key = _key(layer.path)
-    with _turn:
-        if key not in _kept:
-            bound_cache()
-            with rasterio.Env(**_options(layer.driver)):
-                _kept[key] = _Kept(rasterio.open(layer.path, driver=layer.driver))
-        kept = _kept[key]
-        kept.users += 1
-        _kept.move_to_end(key)
-        idle = [other for other in _kept if not _kept[other].users]
-        _close(idle[: max(0, len(_kept) - OPEN_FILES)])
-    try:
-        with kept.lock:
-            yield kept.source
-    finally:
-        with _turn:
-            kept.users -= 1
-
-
-def _key(path: str) -> _Key:
-    """A file as it is now: one that was written anew is another one."""
-    try:
-        found = os.stat(path)
-    except OSError:  # in an archive, or gone
-        return path, 0, 0
-    return path, found.st_mtime_ns, found.st_size
-
-
-def bound_cache() -> None:
-    """Keep GDAL's blocks within `CACHE`, in the whole process.
-
-    `rasterio.Env` would set it [bytes] for all threads and unset it for all at its end.
-    """
-    set_gdal_config("GDAL_CACHEMAX", CACHE << 20)
-
-
-def _forget(layer: Layer) -> None:
-    """Close the file of a layer unless another thread is at it."""
-    with _turn:
-        _close([key for key in _kept if key[0] == layer.path and not _kept[key].users])
-
-
-def close_files() -> None:
-    """Close all files that nobody is at."""
-    with _turn:
-        _close([key for key in _kept if not _kept[key].users])
-
-
-def _close(keys: list[_Key]) -> None:
-    for key in keys:
-        _kept.pop(key).source.close()
-
-
-def _options(driver: str) -> dict[str, Any]:
-    """Keep GDAL to the file itself; only ENVI needs the header beside it."""
-    return {
-        "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE" if driver == "ENVI" else "EMPTY_DIR",
-        "GDAL_PAM_ENABLED": "NO",
-    }
 
 
 def _same(one: CRS, other: CRS) -> bool:

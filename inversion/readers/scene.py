@@ -149,20 +149,13 @@ def _sample(dataset: xr.Dataset) -> list[xr.Dataset]:
 def _spread(dataset: xr.Dataset, axis: str) -> list[slice]:
     """Windows spread over an axis, or all of it where it is short.
 
-    A block is read whole, so a window that lies in two blocks is moved into the nearer one.
+    They begin at multiples of their side, so that few lie in two tiles of a file.
     """
     length = dataset.sizes[axis]
     if length <= SAMPLE_SIDE * SAMPLE_WINDOWS:
         return [slice(0, length)]
-    edges = np.cumsum([0, *dataset["reflectance"].chunksizes.get(axis, (length,))])
-    windows = []
-    for start in np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS).astype(int):
-        edge = edges[np.searchsorted(edges, start, side="right")]
-        if edge < start + SAMPLE_SIDE <= start + edges[1]:
-            on = edge - start <= SAMPLE_SIDE // 2 and edge + SAMPLE_SIDE <= length
-            start = edge if on else max(0, edge - SAMPLE_SIDE)
-        windows.append(slice(int(start), int(start) + SAMPLE_SIDE))
-    return windows
+    starts = np.linspace(0, length - SAMPLE_SIDE, SAMPLE_WINDOWS) // SAMPLE_SIDE * SAMPLE_SIDE
+    return [slice(int(start), int(start) + SAMPLE_SIDE) for start in starts]
 
 
 def _spectra(part: xr.Dataset) -> np.ndarray:

@@ -29,7 +29,7 @@ from rasterio.shutil import copy
 
 from inversion.kernel import STATISTICS
 from inversion.provenance import with_summary
-from inversion.readers.rasters import bound_cache
+from inversion.readers.handles import bound_cache
 from inversion.summary import Summary
 from inversion.writers.style import item, qml
 from inversion.writers.work import Work

@@ -10,8 +10,8 @@ import products
 from inversion.readers import detect
 from inversion.readers.content import product
 from inversion.readers.geotiff import read
+from inversion.readers.handles import opened
 from inversion.readers.metadata import read_xml
-from inversion.readers.rasters import opened
 from physvae.errors import InputError
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa">

@@ -9,7 +9,7 @@ import more_products as more
 import products
 from inversion.quality import Quality
 from inversion.readers import FAMILIES, Declaration, detect, reader
-from inversion.readers.rasters import close_files
+from inversion.readers.handles import close_files
 from physvae.errors import InputError, UsageError
 
 BANDS = products.BANDS

@@ -7,8 +7,9 @@ import pytest
 import rasterio
 from rasterio.env import get_gdal_config
 
-from inversion.readers import rasters
-from inversion.readers.rasters import Layer, close_files, cube, grid_of
+from inversion.readers import handles, rasters
+from inversion.readers.handles import close_files
+from inversion.readers.rasters import Layer, cube, grid_of
 from physvae.errors import InputError
 
 SIDE, CHUNK = 96, 32
@@ -41,18 +42,18 @@ def test_many_threads_read_the_same_files_right(tmp_path):
     for _ in range(5):
         found = image(layers).compute(scheduler="threads", num_workers=8)
         np.testing.assert_allclose(found, numbers * 1e-4, rtol=1e-6)
-    assert len(rasters._kept) == len(layers)  # one handle a file, whatever the threads
+    assert len(handles._kept) == len(layers)  # one handle a file, whatever the threads
 
 
 def test_no_more_files_are_open_than_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(rasters, "OPEN_FILES", 3)
+    monkeypatch.setattr(handles, "OPEN_FILES", 3)
     numbers = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)
     layers = [written(tmp_path / f"{k}.tif", numbers + k) for k in range(9)]
     with ThreadPoolExecutor(4) as pool:
         tops = list(pool.map(lambda x: x.stored(((0, 8), (0, 8)))[0, 0], layers * 4))
     assert tops == [0, 1, 2, 3, 4, 5, 6, 7, 8] * 4
     layers[0].stored(((0, 1), (0, 1)))
-    assert len(rasters._kept) <= 3
+    assert len(handles._kept) <= 3
 
 
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
@@ -68,7 +69,7 @@ def test_the_cache_is_bounded_in_the_whole_process(tmp_path):
     written(tmp_path / "a.tif", np.zeros((SIDE, SIDE), np.uint16)).stored(((0, 4), (0, 4)))
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(get_gdal_config, "GDAL_CACHEMAX").result()
-    assert found == rasters.CACHE << 20
+    assert found == handles.CACHE << 20
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):
@@ -76,3 +77,35 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     (tmp_path / "a.tif").unlink()
     with pytest.raises(InputError, match=r"a\.tif: a block cannot be read"):
         layer.stored(((0, 4), (0, 4)))
+
+
+def test_a_part_of_an_image_reads_that_part_alone(tmp_path, monkeypatch):
+    numbers = np.random.default_rng(1).integers(1, 9000, (2, SIDE, SIDE), dtype=np.uint16)
+    whole = image([written(tmp_path / f"{k}.tif", numbers[k]) for k in range(2)])
+    asked, plain = [], Layer.stored
+    monkeypatch.setattr(
+        Layer, "stored", lambda layer, place: asked.append(place) or plain(layer, place)
+    )
+    found = whole[:, 20:60, 40:50].compute()
+    np.testing.assert_allclose(found, numbers[:, 20:60, 40:50] * 1e-4, rtol=1e-6)
+    sizes = [(bottom - top) * (right - left) for (top, bottom), (left, right) in asked]
+    assert sum(sizes) == found.size
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        (1, slice(70, 10, -7), slice(3, 90, 5)),
+        (slice(0, 1), 33, slice(95, None)),
+        (slice(None), slice(5, 5), slice(None)),
+    ],
+)
+def test_any_part_of_an_image_is_that_of_the_whole(tmp_path, part):
+    numbers = np.random.default_rng(1).integers(1, 9000, (2, SIDE, SIDE), dtype=np.uint16)
+    whole = image([written(tmp_path / f"{k}.tif", numbers[k]) for k in range(2)])
+    np.testing.assert_allclose(whole[part].compute(), numbers[part] * 1e-4, rtol=1e-6)
+    stack = rasters._Stack(
+        tuple(written(tmp_path / f"{k}.tif", numbers[k]) for k in range(2)),
+        grid_of(str(tmp_path / "0.tif")),
+    )
+    np.testing.assert_allclose(stack[part], numbers[part] * 1e-4, rtol=1e-6)
