@@ -13,7 +13,7 @@ overviews and copies it into the order that a COG asks for.
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -61,12 +61,13 @@ def write(
     paths: list[Path],
     template: xr.Dataset,
     work: Work,
-    summary: Summary,
+    summary: Callable[[], Summary],
     packing: Mapping[str, float] | None = None,
 ) -> None:
     """Write the map from the file of the portions, and what lies beside it.
 
-    `packing` is the step of the numbers of every estimate in 16 bits; None keeps float32.
+    `summary` gives what the map comes to, which may take as long as the map; `packing` is the step
+    of the numbers of every estimate in 16 bits, None keeps float32.
     """
     sidecar, style, about, quality, estimates = paths
     flags = [str(name) for name in WHOLE if name in template]
@@ -78,8 +79,8 @@ def write(
     ):
         _lay_out(template[names], work, estimates, packing)
         _lay_out(template[flags], work, quality, None)
-    sidecar.write_text(with_summary(work.begun(), summary) + "\n", encoding="utf-8")
-    style.write_text(qml(summary), encoding="utf-8")
+    sidecar.write_text(with_summary(work.begun(), summary()) + "\n", encoding="utf-8")
+    style.write_text(qml(summary()), encoding="utf-8")
     output = _named_as(estimates)
     record, _, _, flagged, main = files(output)
     assets = {"estimates": main, "quality": flagged, "provenance": record}

@@ -7,6 +7,7 @@ order whether the run was stopped or not, so the file is the same to the bit.
 
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from inversion.writers.work import Shard, Work
 from physvae.files import atomic_group, told
 
 LOG = logging.getLogger(__name__)
+COUNTED = 128
+"""Rows that are counted at a time."""
 Gather = Callable[[Iterable[xr.Dataset]], Iterator[xr.Dataset]]
 
 
@@ -122,13 +125,17 @@ def _compute(
 def _assemble(
     template: xr.Dataset, output: Path, work: Work, packing: Mapping[str, float] | None
 ) -> Summary:
-    """Write the map of the portions, which are all there."""
+    """Write the map of the portions, which are all there, while they are counted."""
     module = import_module(IMAGES[output.suffix.lower()])
     options = {} if packing is None else {"packing": packing}
-    summary = Summary([str(name) for name in template.data_vars])
-    for _, rows in work.read():
-        summary.add(rows)
-        del rows  # before the next ones are read
-    with atomic_group(*module.files(output)) as temporaries:
+    with ThreadPoolExecutor(1) as beside, atomic_group(*module.files(output)) as temporaries:
+        summary = beside.submit(_counted, template, work).result
         module.write(temporaries, template, work, summary, **options)
+        return summary()
+
+
+def _counted(template: xr.Dataset, work: Work) -> Summary:
+    summary = Summary([str(name) for name in template.data_vars])
+    for _, rows in work.read(COUNTED):
+        summary.add(rows)
     return summary

@@ -1,5 +1,6 @@
 """Maps as NetCDF-4 after CF-1.11."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import netCDF4
@@ -21,10 +22,12 @@ def files(output: Path) -> tuple[Path, ...]:
     return (output,)
 
 
-def write(paths: list[Path], template: xr.Dataset, work: Work, summary: Summary) -> None:
+def write(
+    paths: list[Path], template: xr.Dataset, work: Work, summary: Callable[[], Summary]
+) -> None:
     """Lay the file out, then write the portions, from top to bottom."""
     (path,) = paths
-    record = with_summary(work.begun(), summary)
+    record = with_summary(work.begun(), summary())
     dataset = template.assign_attrs(history=history(record), provenance=record)
     with disk_errors(RuntimeError):
         dataset.to_netcdf(path, engine="netcdf4", compute=False, encoding=_encoding(dataset))

@@ -180,14 +180,17 @@ class Work:
         self._wait()
         self._kept = self._keeper.submit(self._keep, handle, top, check)
 
-    def read(self) -> Iterator[tuple[int, xr.Dataset]]:
-        """Read portion by portion, from top to bottom, each with its first row."""
-        for span in self._spans:
-            shape = (span[1] - span[0], self._width)
-            layers = zip(self._names, self._layers(span), strict=True)
-            rows = {name: (("y", "x"), values.reshape(shape)) for name, values in layers}
-            yield span[0], xr.Dataset(rows)
-            del rows, layers
+    def read(self, most: int | None = None) -> Iterator[tuple[int, xr.Dataset]]:
+        """Read from top to bottom, a portion or at `most` so many rows at a time.
+
+        Each part comes with the number of its first row.
+        """
+        for top, bottom in self._spans:
+            for row in range(top, bottom, most or bottom - top):
+                span = row, min(bottom, row + (most or bottom))
+                layers = zip(self._names, self._layers(span), strict=True)
+                shape = (span[1] - span[0], self._width)
+                yield row, xr.Dataset({k: (("y", "x"), v.reshape(shape)) for k, v in layers})
 
     def remove(self) -> None:
         """Remove the folder."""

@@ -1,6 +1,7 @@
 """Maps as Zarr (format 3) after CF-1.11."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,15 @@ def files(output: Path) -> tuple[Path, ...]:
     return (output,)
 
 
-def write(paths: list[Path], template: xr.Dataset, work: Work, summary: Summary) -> None:
+def write(
+    paths: list[Path], template: xr.Dataset, work: Work, summary: Callable[[], Summary]
+) -> None:
     """Lay the store out, then write the portions, from top to bottom.
 
     How many chunks there are stands in its attributes.
     """
     (path,) = paths
-    record = with_summary(work.begun(), summary)
+    record = with_summary(work.begun(), summary())
     dataset = template.assign_attrs(history=history(record), provenance=record)
     dataset.to_zarr(
         path,
