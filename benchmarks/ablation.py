@@ -55,7 +55,7 @@ def without(raw: dict, *names: str) -> dict:
 CHANGES = {
     "all of it": lambda raw: {},
     "another seed": lambda raw: {"seed": 2},
-    "no real spectra": lambda raw: {"spectra": []},
+    "no real spectra": lambda raw: {"spectra": [], "remainder": None},
     "no crowns": lambda raw: {"physics": {"crowns": False}, "prior": without(raw, "cv")},
     "dry and wet soil": lambda raw: {
         "soil": {"kind": "dry-wet"}, "prior": without(raw, "soil_") | DRY_WET,
