@@ -5,9 +5,11 @@ there, the file is laid out, written and renamed in one go. The same numbers arr
 order whether the run was stopped or not, so the file is the same to the bit.
 """
 
+import ctypes
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -96,9 +98,11 @@ def write(
         work.remember(provenance)
         try:
             _compute(template, work, gather, advance)
+            _give_back()
             if not work.complete():
                 return None
             summary = _assemble(template, output, work, packing)
+            _give_back()
         except KeyboardInterrupt:
             LOG.warning("what is done is kept; go on with --resume")
             raise
@@ -132,6 +136,12 @@ def _assemble(
         summary = beside.submit(_counted, template, work).result
         module.write(temporaries, template, work, summary, **options)
         return summary()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, which glibc keeps for each thread that ever had some."""
+    with suppress(AttributeError, OSError, TypeError):  # another library for C
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _counted(template: xr.Dataset, work: Work) -> Summary:
