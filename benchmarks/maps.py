@@ -6,12 +6,14 @@
 Builds a SAFE product of side x side pixels of 20 m (a full tile has 5490) or takes the one given,
 retrieves it, and prints pixels a second, minutes, the share of reading, estimating and writing in
 the processor time, and the largest memory. --repeat retrieves it again and again and prints the
-memory after each; --stages times reading and estimating alone, and weighs the graph; --kill ends
-one of two worker processes half way and compares the map with that of a quiet run; --interrupt
-sends Ctrl-C half way and tells how long it took.
+memory after each, and what of it is in use and not only kept for later; --stages times reading and
+estimating alone, and weighs the graph; --kill ends one of two worker processes half way and
+compares the map with that of a quiet run; --interrupt sends Ctrl-C half way and tells how long it
+took.
 """
 
 import argparse
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -122,6 +124,22 @@ def memory() -> float:
     return float("nan")
 
 
+def in_use() -> float:
+    """Memory that glibc has handed out and not got back [MiB]; NaN with another library."""
+
+    class Counts(ctypes.Structure):
+        names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+        _fields_ = tuple((name, ctypes.c_size_t) for name in names.split())
+
+    try:
+        count = ctypes.CDLL(None).mallinfo2
+    except (AttributeError, OSError, TypeError):
+        return float("nan")
+    count.restype = Counts
+    found = count()
+    return (found.uordblks + found.hblkhd) / MIB
+
+
 def peak() -> float:
     """Largest memory of this process so far [MiB]."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -221,7 +239,8 @@ def main(arguments: list[str]) -> int:
             seconds = time.perf_counter() - written
             print(
                 f"run {turn + 1}: {asked.side**2 / seconds:,.0f} pixels/s, {seconds / 60:.2f} min,"
-                f" memory {memory():,.0f} MiB, largest {peak():,.0f} MiB"
+                f" memory {memory():,.0f} MiB ({in_use():,.0f} in use), largest {peak():,.0f} MiB",
+                flush=True,
             )
         print(shares)
         print("\n".join(told[:2]))
