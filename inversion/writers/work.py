@@ -141,11 +141,6 @@ class Work:
         """Return this shard's portions that are not on disk yet."""
         return [span for span in self.shard.share(self._spans) if span[0] not in self._done]
 
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """All portions of the map, first row and the row after the last."""
-        return self._spans
-
     def finished(self) -> list[tuple[int, int]]:
         """Return this shard's portions that are on disk."""
         return [span for span in self.shard.share(self._spans) if span[0] in self._done]
@@ -166,6 +161,7 @@ class Work:
 
     def put(self, top: int, rows: xr.Dataset) -> None:
         """Write a portion; its line follows when it is on disk, which is not waited for."""
+        self._wait()
         check = 0
         handle = os.open(self.rows, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
@@ -177,7 +173,6 @@ class Work:
         except BaseException:
             os.close(handle)
             raise
-        self._wait()
         self._kept = self._keeper.submit(self._keep, handle, top, check)
 
     def read(self, most: int | None = None) -> Iterator[tuple[int, xr.Dataset]]:
