@@ -16,6 +16,8 @@ Data = Annotated[
     Path | None,
     typer.Option(help="Folder the file's data are relative to; else PHYSVAE_DATA, else here."),
 ]
+LINES = 20
+"""Lines that tell of a training's progress in a file."""
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; else torch decides.")]
 
 
@@ -260,7 +262,10 @@ def models() -> None:
 
 
 def _with_progress(trainer, write: Callable[[int, dict], None]):
-    """Run a trainer behind a progress bar on stderr; `write` gets its log."""
+    """Run a trainer behind a progress bar on stderr; `write` gets its log.
+
+    Where stderr is no terminal, there are `LINES` lines in the place of the bar.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -268,13 +273,17 @@ def _with_progress(trainer, write: Callable[[int, dict], None]):
         TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
         TextColumn("loss {task.fields[loss]:.3f}"),
     )  # fmt: skip
-    console, quiet = Console(stderr=True), not trainer.team.leads
-    with Progress(*columns, console=console, disable=quiet) as progress:
+    console = Console(stderr=True)
+    bars = trainer.team.leads and console.is_terminal
+    lines = trainer.team.leads and not console.is_terminal
+    with Progress(*columns, console=console, disable=not bars) as progress:
         total = trainer.config.optimiser.steps
         bar = progress.add_task("", total=total, completed=trainer.step, loss=float("nan"))
 
         def report(step: int, losses: dict) -> None:
             progress.update(bar, completed=step, loss=losses["loss"])
+            if lines and step * LINES // total > (step - 1) * LINES // total:
+                typer.echo(f"{step}/{total} loss {losses['loss']:.3f}", err=True)
             write(step, losses)
 
         return trainer.run(report)

@@ -37,7 +37,10 @@ def test_a_model_is_trained_resumed_and_listed(made_up, tmp_path, capsys):
     assert run(arguments) == 0
     for name in ("config.json", "weights.safetensors", "card.md", "log.csv"):
         assert (tmp_path / "model" / name).is_file()
-    capsys.readouterr()
+    told = [line for line in capsys.readouterr().err.splitlines() if " loss " in line]
+    steps = SMALL["optimiser"]["steps"]
+    assert len(told) >= min(steps, 20)
+    assert f"{steps}/{steps} loss" in told[-1]
     assert run(arguments) == 3
     assert "go on with --resume" in capsys.readouterr().err
     assert run([*arguments, "--resume"]) == 0
