@@ -12,6 +12,7 @@ from inversion.quality import (
     input_flags,
     range_flags,
 )
+from inversion.summary import Summary
 
 GOOD = np.full((1, 10), 0.2)
 ANGLES = np.array([[30.0, 5.0, 100.0]])
@@ -106,3 +107,18 @@ def test_diagnostics_set_a_bit_each():
         Quality.OUTSIDE_TRAINING_DOMAIN,
         Quality.AS_WIDE_AS_PRIOR,
     ]
+
+
+def test_a_summary_counts_every_bit_of_a_pixel():
+    both = Quality.NO_DATA.value | Quality.ANGLE_FILLED_IN.value
+    summary = Summary(["lai", "lai_sd", "quality"])
+    for quality in ([both, 0, Quality.NO_DATA.value], [both, both, 0]):
+        lai = np.array([np.nan, 1.0, 3.0], np.float32)
+        summary.add({"lai": lai, "lai_sd": lai, "quality": np.array(quality, np.uint16)})
+    assert summary.total == 6
+    assert summary.flagged[Quality.NO_DATA] == 4
+    assert summary.flagged[Quality.ANGLE_FILLED_IN] == 3
+    assert sum(summary.flagged.values()) == 7
+    about = summary.statistics()
+    assert list(about) == ["lai"]
+    assert about["lai"] == {"count": 4, "mean": 2.0, "sd": 1.0, "minimum": 1.0, "maximum": 3.0}
