@@ -2,16 +2,47 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 
 from inversion.geometry import COLUMNS
 
 _BAND = re.compile(r"B(?:AND)?[ _-]?0*(\d{1,2})(A?)", re.IGNORECASE)
+_COUNTED = re.compile(r"BAND[ _-]?([1-9]\d*)", re.IGNORECASE)
+_SENTINEL2 = {
+    "coastal": "B1", "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5",
+    "rededge2": "B6", "rededge3": "B7", "rededge071": "B5", "rededge075": "B6",
+    "rededge078": "B7", "nir": "B8", "nir08": "B8A", "nir09": "B9", "swir16": "B11",
+    "swir22": "B12",
+}  # fmt: skip
+_LANDSAT = {
+    "coastal": "B1", "blue": "B2", "green": "B3", "red": "B4", "nir08": "B5", "nir": "B5",
+    "swir16": "B6", "swir22": "B7",
+}  # fmt: skip
+COMMON_NAMES = MappingProxyType(
+    {"sentinel-2": _SENTINEL2, "landsat-8": _LANDSAT, "landsat-9": _LANDSAT}
+)
+"""Common names of STAC's extension eo, by the series of the sensor: one name, another band."""
+_ANGLES = {
+    "tts": ("sza", "sun_zenith", "solar_zenith"),
+    "tto": ("vza", "oza", "view_zenith", "viewing_zenith", "sensor_zenith", "observation_zenith"),
+    "psi": ("raa", "relative_azimuth", "rel_azimuth"),
+}
+_AZIMUTHS = {
+    "sun_azimuth_deg": ("saa", "sun_azimuth", "solar_azimuth"),
+    "view_azimuth_deg": ("vaa", "oaa", "view_azimuth", "viewing_azimuth", "sensor_azimuth"),
+}
+_ANGLE_NAMES = {
+    **{also: COLUMNS[ours] for ours, names in _ANGLES.items() for also in (ours, *names)},
+    **{also: azimuth for azimuth, names in _AZIMUTHS.items() for also in names},
+}
+_AROUND = re.compile(r"^mean_|(_(angles?|deg|degrees?|mean))+$")
 
 
 def band_id(text: str, known: Sequence[str] = ()) -> str | None:
     """Return the band's id, or None where the text names no band.
 
     One of the `known` ids is found whatever its case; besides, ``B02``, ``b2``, ``Band 2`` are B2.
+    Names of all bands of an image go through `band_ids`, which tells a name from a number.
 
     >>> [band_id(text) for text in ("B02", "b8a", "band_11", "B8A", "lai")]
     ['B2', 'B8A', 'B11', 'B8A', None]
@@ -24,16 +55,64 @@ def band_id(text: str, known: Sequence[str] = ()) -> str | None:
     return f"B{match[1]}{match[2].upper()}" if match else None
 
 
+def band_ids(texts: Sequence[str], known: Sequence[str] = ()) -> list[str | None]:
+    """Return the id of every band of one image or table, None where a text names no band.
+
+    ``Band 1`` … ``Band N`` is how GDAL and ENVI count the bands of any file: a place, no colour.
+
+    >>> band_ids(["B2", "Band 3", "SCL"])
+    ['B2', 'B3', None]
+    >>> band_ids(["Band 1", "Band 2", "Band 3"])
+    [None, None, None]
+    """
+    count = counted(texts)
+    return [None if text in count else band_id(text, known) for text in texts]
+
+
+def counted(texts: Iterable[str]) -> frozenset[str]:
+    """Return the names that only count from 1 on, in any order, or none.
+
+    >>> sorted(counted(["Band 1", "Band 2", "sun_zenith_deg"]))
+    ['Band 1', 'Band 2']
+    >>> counted(["Band 2", "Band 3", "Band 4", "Band 8A"])
+    frozenset()
+    """
+    numbers = {text: int(m[1]) for text in texts if (m := _COUNTED.fullmatch(str(text).strip()))}
+    counts = sorted(numbers.values()) == list(range(1, len(numbers) + 1))
+    return frozenset(numbers if counts else ())
+
+
+def common_band(text: str, sensor: str) -> str | None:
+    """Return the band that a common name means on a sensor, or None.
+
+    >>> [common_band("nir08", sensor) for sensor in ("sentinel-2a", "landsat-8", "enmap")]
+    ['B8A', 'B5', None]
+    """
+    table = next((names for key, names in COMMON_NAMES.items() if sensor.startswith(key)), {})
+    return table.get(re.sub(r"[ _-]", "", text.strip().lower()))
+
+
 def angle_name(text: str) -> str | None:
     """Return the angle's name (``sun_zenith_deg``, ...) whatever its case, or None.
 
-    The names of PROSAIL, as `physvae simulate` writes them, are angles too.
+    The names of PROSAIL, as `physvae simulate` writes them, are angles too; so are those of
+    docs/nomenclature.md and what satellites' products call them.
 
-    >>> [angle_name(text) for text in ("Sun_Zenith_deg", "tts", "saa")]
-    ['sun_zenith_deg', 'sun_zenith_deg', None]
+    >>> [angle_name(text) for text in ("Sun_Zenith_deg", "tts", "VZA", "solar zenith angle", "x")]
+    ['sun_zenith_deg', 'sun_zenith_deg', 'view_zenith_deg', 'sun_zenith_deg', None]
     """
-    name = text.strip().lower()
-    return name if name in COLUMNS.values() else COLUMNS.get(name)
+    name = any_angle_name(text)
+    return name if name in COLUMNS.values() else None
+
+
+def any_angle_name(text: str) -> str | None:
+    """Return the name of an angle or of an azimuth whose difference is an angle, or None.
+
+    >>> [any_angle_name(text) for text in ("saa", "view_azimuth", "raa", "azimuth")]
+    ['sun_azimuth_deg', 'view_azimuth_deg', 'relative_azimuth_deg', None]
+    """
+    name = re.sub(r"[ -]", "_", text.strip().lower())
+    return _ANGLE_NAMES.get(_AROUND.sub("", name))
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

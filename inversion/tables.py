@@ -16,7 +16,7 @@ from inversion.kernel import (
     retrieve_block,
 )
 from inversion.methods import check_method, estimator
-from inversion.naming import angle_name, band_id, listing
+from inversion.naming import angle_name, band_ids, listing
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers.declaration import Declaration
 from physvae.errors import InputError
@@ -132,8 +132,8 @@ def _reflectance(
 def _band_columns(frame: pd.DataFrame, bands: Sequence[str], source: str) -> dict[str, Any]:
     """Find the column of every band; refuse a table without any or with one twice."""
     columns: dict[str, Any] = {}
-    for name in frame.columns:
-        band = band_id(str(name), bands)
+    ids = band_ids([str(name) for name in frame.columns], bands)
+    for name, band in zip(frame.columns, ids, strict=True):
         if band is None or band not in bands:
             continue
         if band in columns:
