@@ -71,9 +71,7 @@ def emulate_map(
         text = _ABOUT.get(name, "standard error of emulation of rso")
         made[name].attrs |= {"units": "1", "long_name": text}
     made["outside"].attrs["long_name"] = "an input is outside the box of the emulator"
-    made.attrs |= {
-        "emulator": model.name, "weights_sha256": model.record.get("weights_sha256", ""),
-    }  # fmt: skip
+    made.attrs |= {"emulator": model.name, "emulator_sha256": model.sha256}
     return made
 
 

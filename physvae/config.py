@@ -3,6 +3,7 @@
 The file is TOML. `physvae/presets/sentinel-2.toml` is the shipped model's.
 """
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ from physvae.plans import (
 from physvae.toml_files import read_toml
 
 Range = tuple[float, float]
+MOST_BANDS = 4096  # every nm from 400 to 2500 is 2101
 CHOICES = ("encoder", "posterior", "soil")  # tables whose `kind` decides which keys they have
 
 
@@ -55,14 +57,24 @@ class Grid(Section):
 
     first: Annotated[float, Field(ge=400.0)]
     last: Annotated[float, Field(le=2500.0)]
-    step: Positive
+    step: Annotated[float, Field(ge=0.01)]
     fwhm: Positive
+
+    @model_validator(mode="after")
+    def _few(self) -> "Grid":
+        if self.count > MOST_BANDS:
+            raise ValueError(f"expected at most {MOST_BANDS} bands, got {self.count:,}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return int((self.last - self.first) / self.step + 1e-9) + 1
 
     @property
     def centers(self) -> tuple[float, ...]:
         """Centres [nm]."""
-        count = int((self.last - self.first) / self.step + 1e-9) + 1
-        return tuple(self.first + i * self.step for i in range(count))
+        return tuple(self.first + i * self.step for i in range(self.count))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -197,7 +209,7 @@ class Config(Section):
 
     name: str
     sensor: str
-    bands: tuple[str, ...]
+    bands: Annotated[tuple[str, ...], Field(max_length=MOST_BANDS)]
     grid: Grid | None = None
     seed: int = 0
     notes: str = ""
@@ -315,5 +327,5 @@ def parse_config(raw: dict, source: str) -> Config:
             del place[1]  # which kind it is
         key = ".".join(str(part) for part in place)
         named = f"{source}: {key}: " if key else f"{source}: "
-        found = f", got {first['input']!r}" if key else ""
+        found = f", got {reprlib.repr(first['input'])}" if key else ""
         raise InputError(f"{named}{first['msg']}{found}") from None

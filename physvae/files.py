@@ -4,9 +4,11 @@ A reader of the final name sees the old result or the new one, never a part of e
 goes wrong, an interruption included, the temporary files are removed.
 """
 
+import errno
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +82,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Content of an ordinary file of at most so many bytes.
+
+    Raises
+    ------
+    OSError
+        A pipe, a device or a folder, which may never end, or a larger file; `strerror` says which.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "something that is not an ordinary file", str(path))
+        if status.st_size > most:
+            size = f"{status.st_size:,} bytes, more than {most:,}"
+            raise OSError(errno.EFBIG, size, str(path))
+        return file.read(status.st_size)
 
 
 def _replace(temporary: Path, final: Path) -> None:

@@ -3,6 +3,9 @@
 Nothing else is ever read. A folder is refused before use if a file is missing or is not what
 config.json says: its hash, or a number that is not finite. Pickled models (.pt, .pkl, .ckpt,
 .joblib) run code when they are opened and are never opened.
+
+The sha256 of a folder is that of its config.json, which holds that of the weights: what changes an
+estimate changes it, and `sha256sum MODEL/config.json` prints it.
 """
 
 import hashlib
@@ -18,14 +21,16 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from physvae.errors import ModelError
-from physvae.files import write_atomically
+from physvae.files import read_regular, write_atomically
 
 FORMAT = 1
+LARGEST = {"config.json": 1 << 24, "weights.safetensors": 1 << 33}
+"""Bytes beyond which a file is not read."""
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".bin"}
 
 
 class Packed(NamedTuple):
-    """What a folder holds: config.json as it is, the tensors, and the hash of their file."""
+    """What a folder holds: config.json as it is, the tensors, and the sha256 of both."""
 
     folder: Path
     record: dict
@@ -43,14 +48,18 @@ def names_in(home: Path) -> list[str]:
     return sorted(path.parent.name for path in home.glob("*/config.json"))
 
 
-def write_folder(folder: Path, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write weights.safetensors, then config.json: its format and hash, and the record."""
+def write_folder(folder: Path, tensors: dict[str, Tensor], record: dict) -> str:
+    """Write weights.safetensors, then config.json: its format and hash, and the record.
+
+    Returns the sha256 of the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({k: v.contiguous() for k, v in tensors.items()})
     whole = {"format": FORMAT, "weights_sha256": hashlib.sha256(weights).hexdigest(), **record}
-    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = (json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     write_atomically(folder / "weights.safetensors", weights)
-    write_atomically(folder / "config.json", text.encode())
+    write_atomically(folder / "config.json", text)
+    return hashlib.sha256(text).hexdigest()
 
 
 def read_folder(name: str | Path, kind: str, home: Path) -> Packed:
@@ -78,14 +87,18 @@ def read_folder(name: str | Path, kind: str, home: Path) -> Packed:
     if not folder.is_dir():
         expected = f"expected one of {', '.join(known)}, or the folder of one"
         raise ModelError(f"{kind}: {expected}, got {str(name)!r}")
-    record = _record(folder / "config.json", kind)
+    if not (folder / "config.json").exists():
+        raise ModelError(_unfinished(folder, kind))
+    text = _bytes(folder / "config.json")
+    record = _record(text, folder / "config.json", kind)
     raw = _bytes(folder / "weights.safetensors")
     digest, stated = hashlib.sha256(raw).hexdigest(), record.get("weights_sha256")
     if digest != stated:
         raise ModelError(
             f"{folder / 'weights.safetensors'}: expected sha256 {stated}, got {digest}"
         )
-    return Packed(folder, record, _tensors(folder / "weights.safetensors", raw), digest)
+    tensors = _tensors(folder / "weights.safetensors", raw)
+    return Packed(folder, record, tensors, hashlib.sha256(text).hexdigest())
 
 
 @contextmanager
@@ -105,20 +118,32 @@ def as_declared(folder: Path | str) -> Iterator[None]:
         ) from None
 
 
-def _record(path: Path, kind: str) -> dict:
+def _unfinished(folder: Path, kind: str) -> str:
+    """Say what a folder without config.json is."""
+    if (folder / "checkpoint.safetensors").exists():
+        return (
+            f"{folder}: expected a finished {kind}, got a training that has not ended; go on with "
+            f"physvae train CONFIG.toml -o {folder} --resume"
+        )
+    return f"{folder}: expected a {kind} with config.json and weights.safetensors, got none"
+
+
+def _record(text: bytes, path: Path, kind: str) -> dict:
     try:
-        record = json.loads(_bytes(path))
-    except ValueError as error:
+        record = json.loads(text)
+    except (RecursionError, ValueError) as error:
         raise ModelError(f"{path}: expected JSON, got {error}") from None
-    is_ours = isinstance(record, dict) and record.get("kind", "model") == kind
-    if not is_ours or record.get("format") != FORMAT or "training" not in record:
-        raise ModelError(f"{path}: expected a PhysVAE {kind} of format {FORMAT}")
+    form = record.get("format") if isinstance(record, dict) else None
+    if form != FORMAT or not isinstance(record.get("training"), dict):
+        raise ModelError(f"{path}: expected a PhysVAE {kind} of format {FORMAT}, got {form!r}")
+    if (got := record.get("kind", "model")) != kind:
+        raise ModelError(f"{path}: expected a PhysVAE {kind}, got {got!r}")
     return record
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, LARGEST[path.name])
     except OSError as error:
         raise ModelError(f"{path}: expected a file, got {error.strerror}") from None
 

@@ -70,7 +70,7 @@ def _summaries(config: Config, space: ParameterSpace, bands: int) -> Summaries |
 def save_model(model: PhysVAE, config: Config, folder: Path, figures: dict) -> None:
     """Write config.json and weights.safetensors; `figures` are kept in config.json."""
     record = {"figures": figures, "training": config.model_dump(mode="json")}
-    write_folder(folder, pack(model), record)
+    model.sha256 = write_folder(folder, pack(model), record)
 
 
 def pack(model: PhysVAE) -> dict[str, Tensor]:
@@ -91,11 +91,31 @@ def unpack(config: Config, tensors: dict[str, Tensor], source: str) -> PhysVAE:
     """The model of a configuration and its tensors, both checked against each other."""
     fixed = {k: v for k, v in tensors.items() if k.startswith(("sensor.", "soil."))}
     with as_declared(source):
+        _check_encoder(config, tensors)
         part = [fixed[f"sensor.{key}"] for key in ("wavelength", "weights", "center", "fwhm")]
         sensor = Sensor(config.sensor, config.bands, *part)
         model = assemble(config, sensor, _soil(config, fixed))
         model.load_state_dict({k: v for k, v in tensors.items() if k not in fixed})
     return model
+
+
+def _check_encoder(config: Config, tensors: dict[str, Tensor]) -> None:
+    """Refuse an encoder that is not the file's before memory is taken for it.
+
+    All else is small, as `physvae.plans` bounds it; the outputs are not known here.
+
+    Raises
+    ------
+    ValueError
+    """
+    with torch.device("meta"):
+        declared = build_encoder(len(config.bands), 1, config.encoder).state_dict()
+    for name, value in declared.items():
+        if "last." in name:
+            continue
+        actual = tensors.get(f"encoder.{name}", torch.empty(0)).shape
+        if actual != value.shape:
+            raise ValueError(f"encoder.{name} of shape {tuple(actual)}, not {tuple(value.shape)}")
 
 
 def _soil(config: Config, fixed: dict[str, Tensor]):

@@ -61,6 +61,7 @@ class Emulator(nn.Module):
         self.factors: tuple[str, ...] = ("rso",)
         self.trained = tuple(decoders)
         self.record: dict = {}
+        self.sha256: str = ""
 
     def forward(self, theta: Tensor, angles: Tensor | None = None) -> CanopyReflectance:
         """Reflectance of canopies, as `rtm.Prosail` gives it.

@@ -1,5 +1,6 @@
 """What the training file of an emulator may say; a wrong key is named. The file is TOML."""
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -163,5 +164,5 @@ def parse_plan(raw: dict, source: str) -> EmulatorConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        found = f", got {first['input']!r}" if key else ""
+        found = f", got {reprlib.repr(first['input'])}" if key else ""
         raise InputError(f"{source}: {key}: {first['msg']}{found}".replace(": : ", ": ")) from None

@@ -109,10 +109,9 @@ def request_plan(
 
 
 def _about(table: TableFile, emulator: Emulator) -> dict[str, str | int]:
-    sha256 = emulator.record.get("weights_sha256", "")
     return {
         "source": f"physvae {metadata.version('physvae')}, emulate", "emulator": emulator.name,
-        "weights_sha256": sha256, "parameters": table.path.name, "leaf": _leaf(emulator),
+        "emulator_sha256": emulator.sha256, "parameters": table.path.name, "leaf": _leaf(emulator),
     }  # fmt: skip
 
 

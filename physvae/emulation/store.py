@@ -37,7 +37,7 @@ def save_emulator(emulator: Emulator, config: EmulatorConfig, folder: Path, figu
         "figures": figures,
         "training": config.model_dump(mode="json"),
     }
-    write_folder(folder, tensors, record)
+    emulator.sha256 = write_folder(folder, tensors, record)
 
 
 def load_emulator(name: str | Path, device: str = "cpu") -> Emulator:
@@ -72,7 +72,7 @@ def load_emulator(name: str | Path, device: str = "cpu") -> Emulator:
     config = parse_plan(packed.record["training"], packed.source)
     with as_declared(packed.folder):
         emulator = _built(config, packed.record, packed.tensors)
-    emulator.record = packed.record
+    emulator.record, emulator.sha256 = packed.record, packed.sha256
     return emulator.to(device).eval().requires_grad_(False)
 
 

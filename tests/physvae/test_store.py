@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import os
+import tracemalloc
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load, save
 
 import physvae
-from physvae.errors import ModelError
+from physvae.errors import InputError, ModelError
 from physvae.finishing import finish
 from physvae.training import Trainer
 
@@ -105,4 +108,83 @@ def test_other_tensors_than_declared_are_refused(folder, change):
 def test_a_folder_without_weights_is_refused(folder):
     (folder / "weights.safetensors").unlink()
     with pytest.raises(ModelError, match="expected a file"):
+        physvae.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [("noise", {"floor": 0.02}), ("calibration", {"field": {"lai": 2.0}}), ("seed", 4)],
+)
+def test_the_sha256_covers_the_configuration(folder, trained, section, change):
+    before = physvae.load(folder).sha256
+    assert before == trained[0].sha256
+    assert before == hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+    record = json.loads((folder / "config.json").read_text())
+    record["training"][section] = change
+    (folder / "config.json").write_text(json.dumps(record))
+    assert physvae.load(folder).sha256 != before
+
+
+def test_changed_weights_change_the_sha256(folder):
+    before = physvae.load(folder).sha256
+    rewrite(folder, lambda t: t | {"features.mean": t["features.mean"] + 0.01})
+    assert physvae.load(folder).sha256 != before
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_what_is_no_ordinary_file_is_refused_before_it_is_read(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(ModelError, match=f"{name}: expected a file, got something that is not"):
+        physvae.load(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match=f"{name}: expected a file, got something that is not"):
+        physvae.load(folder)
+
+
+def test_a_file_too_large_to_be_a_configuration_is_refused_before_it_is_read(folder):
+    with open(folder / "config.json", "wb") as file:
+        file.truncate(1 << 40)  # holes
+    with pytest.raises(ModelError, match=r"config\.json: expected a file, got 1,099,511,627,776"):
+        physvae.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "reason"),
+    [
+        (None, {"bands": [f"B{i}" for i in range(5000)]}, "bands: Tuple should have at most 4096"),
+        ("grid", {"first": 400, "last": 2500, "step": 0.01, "fwhm": 1}, "at most 4096 bands"),
+        ("grid", {"first": 400, "last": 2500, "step": 2.1e-5, "fwhm": 1}, "grid.step: .*0.01"),
+        ("encoder", {"width": 2048, "depth": 12, "members": 20}, "encoder.members.0.first.weight"),
+    ],
+)
+def test_more_than_the_weights_hold_is_refused_before_memory_is_taken(
+    folder, section, change, reason
+):
+    record = json.loads((folder / "config.json").read_text())
+    table = record["training"]
+    if section == "encoder":
+        table["encoder"] |= change
+    else:
+        table |= change if section is None else {section: change}
+    (folder / "config.json").write_text(json.dumps(record))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=reason):
+        physvae.load(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 64 << 20
+
+
+def test_a_training_that_has_not_ended_says_so(folder):
+    (folder / "config.json").unlink()
+    (folder / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"not ended; go on with .* --resume"):
+        physvae.load(folder)
+
+
+def test_an_emulator_is_no_model():
+    folder = Path(physvae.__file__).parent / "emulators" / "prosail-d"
+    with pytest.raises(ModelError, match="expected a PhysVAE model, got 'emulator'"):
         physvae.load(folder)
