@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import physvae
+from inversion import marquardt
 from inversion.laplace import around, inputs, negative_log
 from inversion.marquardt import LeastSquares, minimise
 from inversion.refine import Refined, descend
@@ -39,18 +40,19 @@ def pixels(model):
 
 
 @pytest.mark.slow
-def test_least_squares_end_at_the_optimum(model, pixels):
+def test_least_squares_end_at_the_optimum(model, pixels, monkeypatch):
     """Of all but one pixel in twenty; Adam, from the network's answer, gets no further down.
 
     Both searches know nothing of each other; their costs agree to 0.01 for nine pixels
     in ten, which leaves room for two optima.
     """
+    ends = []
+    monkeypatch.setattr(marquardt, "minimise", lambda *a: ends.append(minimise(*a)) or ends[0])
     found = LeastSquares(model, 60).estimate(*pixels, ("lai",))
     assert found.converged.float().mean() >= 0.95
+    (end,) = ends
     with torch.no_grad():
         amortised = model.encode(*pixels).scores.mean.clone()
-        start = LeastSquares(model)._likeliest(*pixels)
-    end = minimise(model, start, *pixels, 60)
     other = descend(model, amortised, *pixels, 300)
     with torch.no_grad():
         above = end.cost - negative_log(model, other, *pixels)
