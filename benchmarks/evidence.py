@@ -1,9 +1,12 @@
 """The evidence page: docs/evidence.md and its figures, from the reference data and the model.
 
     python benchmarks/evidence.py [--write] [--data FOLDER] [--model M]
+    python benchmarks/evidence.py --scores [--model M] [--method refined]
 
-Without --write the page is printed and nothing is changed. Without the data folder nothing is
-done. Every number and figure of the page comes from here; `evidence_parts` has a file a section.
+With --scores only what a model (name or folder) does on all labelled sets is printed, in a few
+seconds; `validation.set_tables.scored` does it for any estimator. Without --write the page is
+printed and nothing is changed. Without the data folder nothing is done. Every number and figure of
+the page comes from here; `evidence_parts` has a file a section.
 """
 
 import argparse
@@ -16,6 +19,9 @@ from evidence_parts import agreement, physics, simulations, uncertainty
 from evidence_parts.page import Page, Setting
 from inversion.kernel import load_model
 from physvae.errors import InputError
+from validation.labelled_sets import labelled_sets
+from validation.set_scores import retrieval
+from validation.set_tables import scored
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHYSVAE_DATA", ROOT.parent / "shared" / "data"))
@@ -30,9 +36,15 @@ def main() -> int:
     parser.add_argument("--model", default="sentinel-2")
     parser.add_argument("--simulations", type=int, default=20_000, help="of the posterior's test")
     parser.add_argument("--compared", type=int, default=2_000, help="on which methods compete")
+    parser.add_argument("--scores", action="store_true", help="of the labelled sets, no page")
+    parser.add_argument("--method", default="amortised", help="of --scores")
     options = parser.parse_args()
     if not (options.data / "field" / "field_dev.csv").is_file():
         print(f"evidence: no data, expected {options.data / 'field' / 'field_dev.csv'}")
+        return 0
+    if options.scores:
+        estimator = retrieval(options.model, options.method)
+        print(scored(estimator, labelled_sets(options.data)))
         return 0
     model = load_model(options.model, "cpu")
     page = build(Setting(model, options.data, options.simulations, options.compared))
