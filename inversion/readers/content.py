@@ -92,7 +92,7 @@ class Product(NamedTuple):
     def raster(self, name: str) -> str:
         """Return the name under which GDAL opens a file of the product, archived or not."""
         if self.archive:
-            return f"/vsi{self.archive}/{{{self.path.resolve()}}}/{name}"
+            return f"/vsi{self.archive}/{{{self.path.resolve()}}}/{_plain(name)}"
         return str(self.path / name)
 
     @contextmanager
@@ -133,7 +133,8 @@ def product(path: Path) -> Product:
     _few(path, len(members))
     for member in members:
         _check_member(path, member)
-    return Product(path, tuple(m.filename for m in members if not m.is_dir()), "zip")
+    names = (m.filename for m in members if not m.is_dir())
+    return Product(path, tuple(name for name in names if not _is_litter(name)), "zip")
 
 
 def is_tar(start: bytes) -> bool:
@@ -150,7 +151,7 @@ def _in_tar(path: Path) -> list[str]:
                 _check_name(path, member.name)
                 if not (member.isfile() or member.isdir()) or member.sparse is not None:
                     raise InputError(f"{path}: expected files, found the link {member.name!r}")
-                if member.isfile():
+                if member.isfile() and not _is_litter(member.name):
                     names.append(member.name)
                 _few(path, len(names))
     except (OSError, *DAMAGED) as error:
@@ -172,11 +173,27 @@ def _listed(root: Path) -> list[str]:
             elif entry.is_file():
                 names.append(entry.relative_to(root).as_posix())
         _few(root, len(names))
-    return sorted(names)
+    return sorted(name for name in names if not _is_litter(name))
 
 
 def _in_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _ZARR)
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a file is what a Mac leaves beside every file, or in every folder that it shows."""
+    parts = PurePosixPath(name).parts
+    last = parts[-1] if parts else ""
+    return "__MACOSX" in parts or last == ".DS_Store" or last.startswith("._")
+
+
+def _plain(name: str) -> str:
+    """Return a member's name without ``./``, which GDAL takes off.
+
+    >>> _plain("./LC08/LC08_MTL.xml")
+    'LC08/LC08_MTL.xml'
+    """
+    return PurePosixPath(name).as_posix()
 
 
 def _few(path: Path, count: int) -> None:

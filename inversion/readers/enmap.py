@@ -29,6 +29,7 @@ from inversion.readers.scene import (
     add_angles,
     guard,
     no_declared_bands,
+    note_no_classes,
 )
 from inversion.readers.spectrometer import Narrow, in_order, same_step, spectral_scene
 from physvae.errors import InputError
@@ -78,7 +79,9 @@ def read(
         source=str(path),
     )
     classes = _classes(folder, grid, chunk or CHUNK)
-    if classes is not None:
+    if classes is None:
+        note_no_classes(str(path), "*-QL_QUALITY_CLOUD.TIF and the others")
+    else:
         dataset["scene_class"] = (("y", "x"), classes)
     add_angles(dataset, _angles(about), declaration)
     return guard(dataset, declaration, str(path))
@@ -86,7 +89,8 @@ def read(
 
 def _narrow(about: Metadata, image: str) -> tuple[Narrow, list[Radiometry]]:
     """Read wavelength, width, gain and offset of each band; those without data are skipped."""
-    fill = float(about.get("specific/backgroundValue", "backgroundValue") or FILL)
+    stated = about.get("specific/backgroundValue", "backgroundValue") or str(FILL)
+    fill = as_number(stated, "backgroundValue", about.source)
     layers, center, fwhm, steps = [], [], [], []
     with opened(image, "GTiff") as source:
         count = source.count
@@ -101,29 +105,34 @@ def _narrow(about: Metadata, image: str) -> tuple[Narrow, list[Radiometry]]:
         for text in entry.text.split(",")
         if text.strip()
     }
-    for part in parts[:count]:
-        number = int(as_number(part.attributes.get("number", ""), "bandID number", about.source))
+    numbers = [part.index("number") for part in parts[:count]]
+    if sorted(numbers) != list(range(1, count + 1)):
+        raise InputError(f"{about.source}: expected every bandID from 1 to {count} once")
+    for number, part in zip(numbers, parts, strict=False):
         if expected and number not in expected:
             continue
         offset = as_number(part.get("OffsetOfBand") or "0", "OffsetOfBand", about.source)
-        step = Radiometry(part.number("GainOfBand"), offset, fill, "METADATA.XML")
+        gain = part.number("GainOfBand", low=1e-9, high=10)
+        if abs(offset) > 1:
+            raise InputError(f"{about.source}: expected OffsetOfBand within 1, found {offset:g}")
+        step = Radiometry(gain, offset, fill, "METADATA.XML")
         layers.append(Layer(image, number, "GTiff", step.scale, step.offset, (fill,)))
-        center.append(part.number("wavelengthCenterOfBand"))
-        fwhm.append(part.number("FWHMOfBand"))
+        center.append(part.number("wavelengthCenterOfBand", low=100, high=20_000))
+        fwhm.append(part.number("FWHMOfBand", low=1e-3, high=1000))
         steps.append(step)
     return in_order(layers, center, fwhm), steps
 
 
 def _angles(about: Metadata) -> dict[str, float]:
     """Angles of the scene's centre."""
-    sun = about.number("sunElevationAngle/center", "sunElevationAngle")
+    sun = about.number("sunElevationAngle/center", "sunElevationAngle", low=-90, high=90)
     found = {"sun_zenith_deg": 90.0 - sun}
     view = about.get("viewingZenithAngle/center", "acrossOffNadirAngle/center")
     if view is not None:
         found["view_zenith_deg"] = abs(as_number(view, "viewingZenithAngle", about.source))
     azimuths = [about.get(f"{name}AzimuthAngle/center") for name in ("sun", "viewing")]
     if all(azimuths):
-        sun_azimuth, view_azimuth = (float(a or "nan") for a in azimuths)
+        sun_azimuth, view_azimuth = (as_number(a or "", "azimuth", about.source) for a in azimuths)
         found["relative_azimuth_deg"] = float(fold(np.float64(sun_azimuth - view_azimuth)))
     return found
 

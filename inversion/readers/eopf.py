@@ -18,10 +18,10 @@ from inversion.naming import band_id
 from inversion.radiometry import Radiometry
 from inversion.readers.angles import STEP, Nodes, angles, nodes
 from inversion.readers.declaration import Declaration
+from inversion.readers.platforms import check_sensor, platform_name
 from inversion.readers.rasters import Grid, crs_of, cube, ratio
 from inversion.readers.scene import (
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
@@ -100,11 +100,10 @@ def _about(attributes: Any) -> dict[str, Any]:
 
 
 def _platform(about: dict[str, Any], path: Path) -> str:
-    text = f"{about.get('platform', '')} {about.get('id', '')} {path.name}"
-    match = re.search(r"(?:sentinel-|\bS)(2[A-D])", text, re.IGNORECASE)
-    if match is None:
+    platform = platform_name(about.get("platform"), about.get("id"), path.name)
+    if platform is None:
         raise InputError(f"{path}: expected a platform such as sentinel-2a, found none")
-    return f"sentinel-{match[1].lower()}"
+    return platform
 
 
 def _sides(at: str) -> dict[str, list[int]]:
@@ -158,7 +157,7 @@ def _mask(at: str, where: str, name: str, grid: Grid) -> StoredLayer | None:
         return None
     own = grid_from(group.variables, PLANE, group.sizes, grid.crs, at)
     factor = ratio(own, grid, f"{at}: {where}/{name}")
-    return StoredLayer(at, "zarr", where, name, PLANE, ratio=factor)
+    return StoredLayer(at, "zarr", where, name, PLANE, ratio=factor, codes=True)
 
 
 def _nodes(at: str, names: list[str]) -> Nodes:

@@ -17,8 +17,9 @@ from inversion.radiometry import Radiometry
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.handles import opened
-from inversion.readers.landsat import CHUNK, bits_to_classes
+from inversion.readers.landsat import CHUNK, mask_layer
 from inversion.readers.metadata import as_number
+from inversion.readers.platforms import check_sensor
 from inversion.readers.rasters import Layer, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
@@ -26,7 +27,6 @@ from inversion.readers.scene import (
     SNOW,
     WATER,
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
@@ -78,9 +78,8 @@ def read(
             "acquired": tags.get("SENSING_TIME", ""),
         },
     )
-    mask = Layer(folder.raster(folder.one(".Fmask.tif")))
-    classes = bits_to_classes(cube([mask], grid, chunk or CHUNK), FMASK)
-    dataset["scene_class"] = (("y", "x"), classes)
+    mask = mask_layer(folder.raster(folder.one(".Fmask.tif")), grid, FMASK)
+    dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk or CHUNK)[0])
     sun = as_number(tags.get("NBAR_SOLAR_ZENITH", "nan"), "NBAR_SOLAR_ZENITH", str(path))
     nadir = {"sun_zenith_deg": sun, "view_zenith_deg": 0.0, "relative_azimuth_deg": 0.0}
     add_angles(dataset, nadir, declaration)

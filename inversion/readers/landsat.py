@@ -8,6 +8,8 @@ LSDS-1618 for Landsat 4-7. Scene classes come from QA_PIXEL; angles from *_SZA, 
 """
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import dask.array as da
@@ -19,7 +21,8 @@ from inversion.radiometry import Radiometry
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import Metadata, read_xml
-from inversion.readers.rasters import Grid, Layer, cube, grid_of, ratio
+from inversion.readers.platforms import check_sensor, platform_name
+from inversion.readers.rasters import Decoded, Grid, Layer, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     NOTHING,
@@ -28,7 +31,6 @@ from inversion.readers.scene import (
     VEGETATION,
     WATER,
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
@@ -61,7 +63,7 @@ def read(
     folder = product(path.parent if path.suffix.lower() == ".xml" else path)
     no_declared_bands(declaration, path.name)
     about = read_xml(folder, folder.one("_MTL.xml"))
-    platform = about.need("SPACECRAFT_ID").lower().replace("_", "-")
+    platform = _platform(about)
     check_sensor(platform, sensor, str(path))
     files = {
         f"B{match[1]}": name
@@ -70,7 +72,7 @@ def read(
     }
     names = wanted_bands(list(files), bands, str(path))
     grid = grid_of(folder.raster(files[names[0]]))
-    steps = {band: _radiometry(about, band) for band in names}
+    steps = {band: radiometry_of(about, band) for band in names}
     layers = {}
     for band, step in steps.items():
         at = folder.raster(files[band])
@@ -87,16 +89,26 @@ def read(
             "acquired": about.get("DATE_ACQUIRED") or "",
         },
     )
-    quality = cube([Layer(folder.raster(folder.one("_QA_PIXEL.TIF")))], grid, chunk or CHUNK)
-    dataset["scene_class"] = (("y", "x"), bits_to_classes(quality, QA))
+    mask = mask_layer(folder.raster(folder.one("_QA_PIXEL.TIF")), grid, QA)
+    dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk or CHUNK)[0])
     add_angles(dataset, _angles(folder, about, grid, chunk or CHUNK), declaration)
     return guard(dataset, declaration, str(path))
 
 
-def _radiometry(about: Metadata, band: str) -> Radiometry:
+def _platform(about: Metadata) -> str:
+    text = about.need("SPACECRAFT_ID")
+    name = platform_name(text)
+    if name is None:
+        raise InputError(f"{about.source}: expected SPACECRAFT_ID LANDSAT_8, found {text!r}")
+    return name
+
+
+def radiometry_of(about: Metadata, band: str) -> Radiometry:
+    """Return the step from numbers to reflectance of a band, as the MTL file says it."""
     below = "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS/REFLECTANCE_{}_BAND_{}"
-    scale = about.number(below.format("MULT", band[1:]))
-    return Radiometry(scale, about.number(below.format("ADD", band[1:])), FILL, "MTL.xml")
+    scale = about.number(below.format("MULT", band[1:]), low=1e-6, high=1e-2)
+    offset = about.number(below.format("ADD", band[1:]), low=-1, high=1)
+    return Radiometry(scale, offset, FILL, "MTL.xml")
 
 
 def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> dict:
@@ -104,9 +116,7 @@ def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> dict:
     if all(len(found) == 1 for found in names.values()):
         paths = [folder.raster(found[0]) for found in names.values()]
         return measured_angles(paths, grid, chunk, fill=ANGLE_FILL)
-    elevation = about.number("IMAGE_ATTRIBUTES/SUN_ELEVATION")
-    if not -90 <= elevation <= 90:
-        raise InputError(f"{about.source}: expected SUN_ELEVATION in degrees, found {elevation:g}")
+    elevation = about.number("IMAGE_ATTRIBUTES/SUN_ELEVATION", low=-90, high=90)
     return {"sun_zenith_deg": 90 - elevation}
 
 
@@ -124,17 +134,18 @@ def measured_angles(paths: list[str], grid: Grid, chunk: int, *, fill: float) ->
     }
 
 
-def bits_to_classes(quality: da.Array, meaning: dict[int, int]) -> da.Array:
-    """Tell the bits of a quality band [1, y, x] as scene classes; none of them is vegetation."""
-    return da.map_blocks(
-        _classes, quality, meaning=meaning, drop_axis=0, dtype=np.float32,
-        meta=np.empty((0, 0), np.float32),
-    )  # fmt: skip
+def mask_layer(
+    path: str, grid: Grid, meaning: Mapping[int, int], driver: str = "GTiff"
+) -> Decoded:
+    """Tell the bits of a quality band as scene classes; none of them is vegetation."""
+    factor = ratio(grid_of(path, driver), grid, path)
+    decode = partial(_classes, meaning=tuple(meaning.items()))
+    return Decoded((Layer(path, driver=driver),), decode, factor)
 
 
-def _classes(quality: np.ndarray, meaning: dict[int, int]) -> np.ndarray:
-    bits = np.nan_to_num(quality[0]).astype(np.int32)
-    out = np.full(bits.shape, VEGETATION, np.float32)
-    for code, mask in reversed(meaning.items()):
+def _classes(masks: np.ndarray, *, meaning: tuple[tuple[int, int], ...]) -> np.ndarray:
+    bits = np.nan_to_num(masks[0]).astype(np.int32)
+    out = np.full(bits.shape, VEGETATION, np.uint8)
+    for code, mask in reversed(meaning):
         out[(bits & mask) > 0] = code
     return out

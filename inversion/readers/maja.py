@@ -9,17 +9,17 @@ reflectance is that corrected for slopes (FRE); where there is none, that which 
 import re
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
 from inversion.naming import band_id
 from inversion.radiometry import Radiometry
-from inversion.readers.angles import Nodes, angles, nodes
+from inversion.readers.angles import Nodes, angles
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import Metadata, as_number, read_xml
-from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.platforms import check_sensor, platform_name
+from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     NOTHING,
@@ -28,13 +28,12 @@ from inversion.readers.scene import (
     VEGETATION,
     WATER,
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
     wanted_bands,
 )
-from inversion.readers.sentinel2 import two_grids
+from inversion.readers.sentinel2 import Grids, add_view, nodes_of
 from physvae.errors import InputError
 
 MASKS = ("CLM", "MG2", "EDG")
@@ -88,7 +87,7 @@ def read(
             "acquired": about.get("ACQUISITION_DATE") or "",
         },
     )
-    dataset["scene_class"] = (("y", "x"), _classes(folder, grid, chunk or TILE))
+    dataset["scene_class"] = (("y", "x"), cube([_classes(folder, grid)], grid, chunk or TILE)[0])
     found = _nodes(about, names)
     named, bits = angles(found, grid, chunk or TILE)
     add_angles(dataset, named, declaration)
@@ -107,7 +106,7 @@ def _files(folder: Product) -> dict[str, str]:
 
 
 def _radiometry(about: Metadata) -> Radiometry:
-    divisor = about.number("REFLECTANCE_QUANTIFICATION_VALUE")
+    divisor = about.number("REFLECTANCE_QUANTIFICATION_VALUE", low=100, high=100_000)
     special = {part.attributes.get("name"): part.text for part in about.all("SPECIAL_VALUE")}
     nodata = as_number(special.get("nodata") or "-10000", "nodata", about.source)
     return Radiometry(1 / divisor, 0.0, nodata, "MTD_ALL.xml")
@@ -115,33 +114,45 @@ def _radiometry(about: Metadata) -> Radiometry:
 
 def platform_of(about: Metadata, tag: str) -> str:
     """Return the satellite that a tag names, as ``sentinel-2a``."""
-    match = re.search(r"SENTINEL-?(2[A-D])", about.need(tag))
-    if match is None:
-        raise InputError(f"{about.source}: expected {tag} SENTINEL2A, found {about.need(tag)}")
-    return f"sentinel-{match[1].lower()}"
+    text = about.need(tag)
+    platform = platform_name(text)
+    if platform is None:
+        raise InputError(f"{about.source}: expected {tag} SENTINEL2A, found {text!r}")
+    return platform
 
 
-def _classes(folder: Product, grid: Grid, chunk: int) -> da.Array:
-    """Tell the masks of clouds, water, snow, shadow and edge as scene classes."""
-    layers = []
+def _classes(folder: Product, grid: Grid) -> Decoded:
+    """Tell the masks of clouds, water, snow, shadow and edge as scene classes.
+
+    The coarser files (R2) serve where they are not coarser than the grid, else the finer ones.
+    """
+    sets = [
+        _masks(folder, side) for side in (("R1", "R2") if grid.transform.a < 20 else ("R2", "R1"))
+    ]
+    masks = next((found for found in sets if len(found) == len(MASKS)), None)
+    if masks is None:
+        lost = next(mask for mask in MASKS if mask not in max(sets, key=len))
+        raise InputError(f"{folder.path}: expected a mask *_{lost}_R2.tif, found none")
+    factors = {ratio(grid_of(at), grid, at) for at in masks.values()}
+    if len(factors) > 1:
+        raise InputError(f"{folder.path}: expected masks of one pixel side, found several")
+    return Decoded(tuple(Layer(at) for at in masks.values()), _scene_class, factors.pop())
+
+
+def _masks(folder: Product, side: str) -> dict[str, str]:
+    """Return the masks of a resolution, R1 or R2, as GDAL opens them."""
+    found = {}
     for mask in MASKS:
-        names = [n for n in folder.names if re.search(rf"_{mask}_R[12]\.tif$", n, re.IGNORECASE)]
-        grids = {name: grid_of(folder.raster(name)) for name in names}
-        fit = [n for n in names if grids[n].transform.a >= grid.transform.a]
-        if not fit:
-            raise InputError(f"{folder.path}: expected a mask *_{mask}_R2.tif, found none")
-        best = min(fit, key=lambda name: grids[name].transform.a)
-        at = folder.raster(best)
-        layers.append(Layer(at, ratio=ratio(grids[best], grid, at)))
-    return da.map_blocks(
-        _scene_class, cube(layers, grid, chunk), drop_axis=0, dtype=np.float32,
-        meta=np.empty((0, 0), np.float32),
-    )  # fmt: skip
+        pattern = re.compile(rf"_{mask}_{side}\.tif$", re.IGNORECASE)
+        name = next((name for name in folder.names if pattern.search(name)), None)
+        if name is not None:
+            found[mask] = folder.raster(name)
+    return found
 
 
 def _scene_class(masks: np.ndarray) -> np.ndarray:
     cloud, ground, edge = np.nan_to_num(masks).astype(np.int32)
-    out = np.full(cloud.shape, VEGETATION, np.float32)
+    out = np.full(cloud.shape, VEGETATION, np.uint8)
     out[(ground & WET) > 0] = WATER
     out[(ground & SNOWY) > 0] = SNOW
     out[((ground & SHADED) > 0) | ((cloud & SHADOWS) > 0)] = SHADOW
@@ -154,13 +165,10 @@ def _nodes(about: Metadata, names: list[str]) -> Nodes:
     sun = next(about.all("Sun_Angles_Grids"), None)
     if sun is None:
         raise InputError(f"{about.source}: expected Sun_Angles_Grids, found none")
-    view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for band in about.all("Band_Viewing_Incidence_Angles_Grids_List"):
-        if band_id(band.attributes.get("band_id", "")) not in names:
-            continue
-        for part in band.all("Viewing_Incidence_Angles_Grids"):
-            number = part.attributes.get("detector_id", "")
-            detector = int(as_number(number, "detector_id", about.source))
-            view.setdefault(detector, []).append(two_grids(part))
-    step = (sun.number("Zenith/ROW_STEP"), sun.number("Zenith/COL_STEP"))
-    return nodes(two_grids(sun), view, step)
+    view: dict[tuple[int, str], Grids] = {}
+    for part in about.all("Band_Viewing_Incidence_Angles_Grids_List"):
+        band = band_id(part.attributes.get("band_id", ""))
+        if band in names:
+            for own in part.all("Viewing_Incidence_Angles_Grids"):
+                add_view(view, own.index("detector_id"), str(band), own)
+    return nodes_of(sun, view)

@@ -16,7 +16,6 @@ is water, and any other (snow, slopes in shadow or out of sight) shadow.
 import re
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -27,14 +26,14 @@ from inversion.readers.declaration import Declaration
 from inversion.readers.handles import opened
 from inversion.readers.maja import platform_of
 from inversion.readers.metadata import Metadata, as_number, read_xml
-from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.platforms import check_sensor
+from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,
     VEGETATION,
     WATER,
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
@@ -94,7 +93,10 @@ def read(
             "acquired": (about.get("Acquisition_Date_Time") or "").removeprefix("UTC="),
         },
     )
-    dataset["scene_class"] = (("y", "x"), _classes(folder, inside, grid, chunk or TILE))
+    dataset["scene_class"] = (
+        ("y", "x"),
+        cube([_classes(folder, inside, grid)], grid, chunk or TILE)[0],
+    )
     named, bits = angles(grids_of_angles(about, names, "Solar_Angles"), grid, chunk or TILE)
     add_angles(dataset, named, declaration)
     dataset["input_quality"] = (("y", "x"), bits)
@@ -150,25 +152,23 @@ def _radiometry(about: Metadata) -> Radiometry:
     return Radiometry(scale, 0.0, nodata, "HDR")
 
 
-def _classes(folder: Product, inside: list[str], grid: Grid, chunk: int) -> da.Array:
-    """Tell the masks as scene classes, from the coarsest files that are not finer than needed."""
-    side = "R1" if grid.transform.a < 20 else "R2"
-    layers = []
-    for mask in MASKS:
-        found = [name for name in inside if name.endswith(f"_{mask}_{side}.DBL.TIF")]
-        if not found:
-            raise InputError(f"{folder.path}: expected a mask *_{mask}_{side}.DBL.TIF, found none")
-        at = folder.raster(found[0])
-        layers.append(Layer(at, ratio=ratio(grid_of(at), grid, at)))
-    return da.map_blocks(
-        _scene_class, cube(layers, grid, chunk), drop_axis=0, dtype=np.float32,
-        meta=np.empty((0, 0), np.float32),
-    )  # fmt: skip
+def _classes(folder: Product, inside: list[str], grid: Grid) -> Decoded:
+    """Tell the masks as scene classes, from the coarser files (R2) where they are fine enough."""
+    sides = ("R1", "R2") if grid.transform.a < 20 else ("R2", "R1")
+    for side in sides:
+        names = [n for mask in MASKS for n in inside if n.endswith(f"_{mask}_{side}.DBL.TIF")]
+        if len(names) == len(MASKS):
+            paths = [folder.raster(name) for name in names]
+            factor = ratio(grid_of(paths[0]), grid, paths[0])
+            return Decoded(tuple(Layer(at) for at in paths), _scene_class, factor)
+    raise InputError(
+        f"{folder.path}: expected masks *_CLD_{sides[0]}.DBL.TIF and *_MSK, found none"
+    )
 
 
 def _scene_class(masks: np.ndarray) -> np.ndarray:
     cloud, ground = np.nan_to_num(masks).astype(np.int32)
-    out = np.full(cloud.shape, VEGETATION, np.float32)
+    out = np.full(cloud.shape, VEGETATION, np.uint8)
     out[ground > 0] = SHADOW
     out[(ground & WET) > 0] = WATER
     out[cloud > 0] = CLOUD

@@ -1,11 +1,13 @@
 """XML metadata, read so that it cannot do harm: no entities, no DTD, no network."""
 
+import math
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from inversion.naming import listing
 from inversion.readers.content import Product
 from physvae.errors import InputError
 
@@ -64,9 +66,38 @@ class Metadata:
             raise InputError(f"{self.source}: expected {paths[0]}, found none")
         return text
 
-    def number(self, *paths: str) -> float:
-        """Return the number at the first of the paths that is there; refuse a file without."""
-        return as_number(self.need(*paths), paths[0], self.source)
+    def number(self, *paths: str, low: float = -math.inf, high: float = math.inf) -> float:
+        """Return the number at the first of the paths that is there; refuse a file without.
+
+        Raises
+        ------
+        InputError
+            No number, none from `low` to `high`, or several that contradict each other.
+        """
+        texts = next((found for path in paths if (found := self._texts(path))), ())
+        if not texts:
+            raise InputError(f"{self.source}: expected {paths[0]}, found none")
+        values = {as_number(text, paths[0], self.source) for text in texts}
+        if len(values) > 1:
+            raise InputError(f"{self.source}: expected one {paths[0]}, found {listing(texts)}")
+        value = values.pop()
+        if not low <= value <= high:
+            raise InputError(
+                f"{self.source}: expected {paths[0]} from {low:g} to {high:g}, found {value:g}"
+            )
+        return value
+
+    def _texts(self, path: str) -> list[str]:
+        return [part.text for part in self.all(path) if part.text]
+
+    def index(self, attribute: str) -> int:
+        """Return an attribute of the topmost tag that is a whole number from 0 on."""
+        text = self.attributes.get(attribute, "").strip()
+        if not (text.isascii() and text.isdigit() and len(text) < 4):
+            raise InputError(
+                f"{self.source}: expected a whole number for {attribute}, found {text[:60]!r}"
+            )
+        return int(text)
 
 
 def read_xml(product: Product, name: str) -> Metadata:
@@ -86,12 +117,21 @@ def read_xml(product: Product, name: str) -> Metadata:
     return Metadata(root, source)
 
 
-def as_number(text: str, what: str, source: str) -> float:
-    """Turn text into a number; refuse text that is none."""
+def as_number(text: str, what: str, source: str, *, gaps: bool = False) -> float:
+    """Turn text into a finite number; refuse text that is none.
+
+    Parameters
+    ----------
+    gaps
+        Whether NaN is a number that is missing, as in grids of angles.
+    """
     try:
-        return float(text)
+        value = float("" if "_" in text else text)
     except ValueError:
-        raise InputError(f"{source}: expected a number for {what}, found {text!r}") from None
+        value = math.inf
+    if math.isfinite(value) or (gaps and math.isnan(value)):
+        return value
+    raise InputError(f"{source}: expected a number for {what}, found {text[:60]!r}")
 
 
 def _local(element: Element) -> str:

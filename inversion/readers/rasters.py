@@ -2,10 +2,11 @@
 
 A file's pixel side is a whole multiple or a whole part of the grid's and both share a corner, as
 in every product known here. Finer pixels are averaged over those that are there, coarser ones
-are repeated, so that no centre moves.
+are repeated, so that no centre moves. Codes (scene classes, detectors) are never averaged: a pixel
+takes that of most of the finer ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isclose
 from typing import NamedTuple, Protocol
@@ -58,6 +59,8 @@ class Layer:
         Numbers that mean no data or saturated, taken out first.
     ratio : float
         The file's pixel side over the grid's: 0.5 is averaged 2 × 2, 3 is repeated 3 × 3.
+    codes : bool
+        Whether the numbers are codes, of which there is no mean.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Layer:
     offset: float = 0.0
     missing: tuple[float, ...] = ()
     ratio: float = 1.0
+    codes: bool = False
 
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the file [y, x] between two rows and two columns."""
@@ -76,6 +80,33 @@ class Layer:
         except RasterioIOError as error:
             forget(self.path)
             raise InputError(f"{self.path}: a block cannot be read, {error}") from error
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Scene classes told from masks of one pixel side, before they are laid over a grid.
+
+    Attributes
+    ----------
+    masks : tuple of Readable
+        The masks; what they hold is not asked for scale or missing numbers.
+    decode : callable
+        Turns the masks' numbers [mask, y, x] into classes [y, x]; a function of a module.
+    ratio : float
+        The masks' pixel side over the grid's.
+    """
+
+    masks: tuple["Readable", ...]
+    decode: Callable[[np.ndarray], np.ndarray]
+    ratio: float = 1.0
+    scale: float = 1.0
+    offset: float = 0.0
+    missing: tuple[float, ...] = ()
+    codes: bool = True
+
+    def stored(self, place: tuple[Span, Span]) -> np.ndarray:
+        """Return the classes [y, x] between two rows and two columns of the masks."""
+        return self.decode(np.stack([mask.stored(place) for mask in self.masks]))
 
 
 class Readable(Protocol):
@@ -99,6 +130,11 @@ class Readable(Protocol):
     @property
     def ratio(self) -> float:
         """The pixel side of the file over that of the grid."""
+        ...
+
+    @property
+    def codes(self) -> bool:
+        """Whether the numbers are codes, of which there is no mean."""
         ...
 
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
@@ -252,6 +288,8 @@ def window(layer: Readable, rows: Span, columns: Span) -> np.ndarray:
     if (layer.scale, layer.offset) != (1.0, 0.0):
         value = (value * np.float64(layer.scale) + layer.offset).astype(np.float32)
     size = (rows[1] - rows[0], columns[1] - columns[0])
+    if layer.ratio < 1 and layer.codes:
+        return _commonest(value, round(1 / layer.ratio), size)
     if layer.ratio < 1:
         return _averaged(value, round(1 / layer.ratio), size)
     if layer.ratio > 1:
@@ -264,11 +302,32 @@ def _outer(span: Span, factor: float) -> Span:
     return floor(span[0] / factor + 1e-9), ceil(span[1] / factor - 1e-9)
 
 
-def _averaged(value: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
-    """Average squares of pixels, those without data left out."""
+def _squares(value: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    """Return squares of pixels [y, row, x, column], NaN beyond the file's edge."""
     full = np.full((size[0] * side, size[1] * side), np.nan, np.float32)
     full[: value.shape[0], : value.shape[1]] = value
-    squares = full.reshape(size[0], side, size[1], side)
+    return full.reshape(size[0], side, size[1], side)
+
+
+def _commonest(value: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    """Return the commonest code of squares of pixels; of two as common the larger.
+
+    >>> _commonest(np.array([[4, 4, 4, 9], [4, 9, 4, 9]], np.float32), 2, (1, 2)).tolist()
+    [[4.0, 9.0]]
+    """
+    squares = _squares(value, side, size)
+    codes = np.unique(value[np.isfinite(value)])
+    best, most = np.full(size, np.nan, np.float32), np.zeros(size, int)
+    for code in codes:
+        count = (squares == code).sum((1, 3))
+        best[(count > 0) & (count >= most)] = code
+        most = np.maximum(most, count)
+    return best
+
+
+def _averaged(value: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    """Average squares of pixels, those without data left out."""
+    squares = _squares(value, side, size)
     there = np.isfinite(squares)
     count = there.sum((1, 3))
     total = np.where(there, squares, 0.0).sum((1, 3))

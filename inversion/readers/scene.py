@@ -104,22 +104,9 @@ def no_declared_bands(declared: Declaration, source: str) -> None:
         raise UsageError(f"{listing(said)}: expected none, {source} has its own metadata")
 
 
-def check_sensor(found: str, wanted: str, source: str) -> None:
-    """Refuse a sensor whose bands are not the model's; note another unit of the same series.
-
-    Raises
-    ------
-    InputError
-        Bands of one name would be of another colour.
-    """
-    if not wanted or found == wanted:
-        return
-    if found.rsplit("-", 1)[0] != wanted.rsplit("-", 1)[0] or not found.startswith("sentinel-2"):
-        raise InputError(
-            f"{source}: expected an image of {wanted}, which the model is made for, found one of"
-            f" {found}; give --model"
-        )
-    LOG.warning("%s: an image of %s, estimated as %s", source, found, wanted)
+def note_no_classes(source: str, names: str) -> None:
+    """Say that the mask which the family delivers is not there, so that clouds are estimated."""
+    LOG.warning("%s: no scene classes (%s); clouds and water are estimated too", source, names)
 
 
 def guard(dataset: xr.Dataset, declared: Declaration, source: str) -> xr.Dataset:

@@ -7,23 +7,25 @@ Specification: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, i
 metadata, never guessed from a date or a baseline.
 """
 
+import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from rasterio.crs import CRS
 
-from inversion.naming import band_id
+from inversion.naming import band_id, listing
 from inversion.radiometry import Radiometry
 from inversion.readers.angles import Nodes, Outlines, angles, nodes
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import Metadata, as_number, read_xml
+from inversion.readers.platforms import check_sensor, platform_name
 from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
 from inversion.readers.scene import (
     add_angles,
-    check_sensor,
     guard,
     no_declared_bands,
     scene,
@@ -31,9 +33,12 @@ from inversion.readers.scene import (
 )
 from physvae.errors import InputError
 
+LOG = logging.getLogger(__name__)
 ORDER = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
 """Bands by the number that the metadata give them."""
 MISSING = (0.0, 65535.0)
+Grids = tuple[np.ndarray, np.ndarray]
+"""Zenith and azimuth [row, column] at the nodes of a coarse grid, degree."""
 JP2 = "JP2OpenJPEG"
 FOOTPRINT = "B8A"
 """The band whose detector footprints stand for all; those of others differ by some 100 m."""
@@ -74,7 +79,7 @@ def read(
     side = declaration.pixel or 20.0
     files = _files(safe)
     names = wanted_bands(list(files), bands, str(path))
-    steps = _radiometry(general)
+    steps = radiometry_of(general, names)
     check_sensor(_platform(general), sensor, str(path))
     grid = _grid(safe, files, names, crs, side)
     layers = {band: _layer(safe, files[band], side, grid, steps[band]) for band in names}
@@ -82,7 +87,7 @@ def read(
         layers,
         grid,
         chunk=chunk or TILE,
-        radiometry=list(dict.fromkeys(steps[band] for band in names)),
+        radiometry=list(dict.fromkeys(steps.values())),
         attributes={
             "product": general.get("PRODUCT_URI", "PRODUCT_URI_2A") or safe.path.name,
             "baseline": general.need("PROCESSING_BASELINE"),
@@ -108,29 +113,48 @@ def _files(safe: Product) -> dict[str, dict[float, str]]:
     return files
 
 
-def _radiometry(general: Metadata) -> dict[str, Radiometry]:
+def radiometry_of(general: Metadata, names: list[str]) -> dict[str, Radiometry]:
     """Return the step from numbers to reflectance of every band, as the metadata say it."""
     what = ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
-    divisor = general.number(*what)
-    if not 100 <= divisor <= 100_000:
-        raise InputError(f"{general.source}: expected {what[0]} near 10000, found {divisor:g}")
-    offsets = dict.fromkeys(ORDER, 0.0)
-    for entry in general.all("BOA_ADD_OFFSET"):
-        index = int(as_number(entry.attributes.get("band_id", ""), "band_id", entry.source))
-        if index < len(ORDER):
-            offsets[ORDER[index]] = as_number(entry.text, "BOA_ADD_OFFSET", entry.source)
+    divisor = general.number(*what, low=100, high=100_000)
+    offsets = _offsets(general, names, divisor)
     return {
-        band: Radiometry(1 / divisor, offset / divisor, 0.0, "MTD_MSIL2A.xml")
-        for band, offset in offsets.items()
+        band: Radiometry(1 / divisor, offsets[band] / divisor, 0.0, "MTD_MSIL2A.xml")
+        for band in names
     }
+
+
+def _offsets(general: Metadata, names: list[str], divisor: float) -> dict[str, float]:
+    """Return the offset of every band: that of a full list, or 0 where there is no list."""
+    listed: dict[str, float] = {}
+    for entry in general.all("BOA_ADD_OFFSET"):
+        index = entry.index("band_id")
+        band = ORDER[index] if index < len(ORDER) else None
+        if band is None or band in listed:
+            raise InputError(
+                f"{entry.source}: expected BOA_ADD_OFFSET of each band once, found band_id {index}"
+                f" {'twice' if band else 'that is none'}"
+            )
+        listed[band] = as_number(entry.text, "BOA_ADD_OFFSET", entry.source)
+        if abs(listed[band]) > divisor:
+            raise InputError(
+                f"{entry.source}: expected BOA_ADD_OFFSET within {divisor:g}, found {entry.text}"
+            )
+    absent = [band for band in names if band not in listed]
+    if listed and absent:
+        raise InputError(
+            f"{general.source}: expected BOA_ADD_OFFSET of every band, found none of"
+            f" {listing(absent)}"
+        )
+    return listed or dict.fromkeys(names, 0.0)
 
 
 def _platform(general: Metadata) -> str:
     name = general.get("SPACECRAFT_NAME") or general.get("PRODUCT_URI") or ""
-    match = re.search(r"(?:Sentinel-|S)(2[A-D])", name)
-    if match is None:
+    platform = platform_name(name)
+    if platform is None:
         raise InputError(f"{general.source}: expected SPACECRAFT_NAME, found {name or 'none'}")
-    return f"sentinel-{match[1].lower()}"
+    return platform
 
 
 def _grid(
@@ -142,13 +166,16 @@ def _grid(
     return grid_of(safe.raster(name), JP2, crs).at(side)
 
 
+def _nearest_side(sides: Collection[float], side: float) -> float:
+    """Choose the wanted pixel side, else the next finer one, else the finest there is."""
+    finer = [s for s in sides if s <= side]
+    return max(finer) if finer else min(sides)
+
+
 def _layer(
     safe: Product, sides: dict[float, str], side: float, grid: Grid, step: Radiometry
 ) -> Layer:
-    """Choose the file of the wanted pixel side, else the finer one, else the finest there is."""
-    finer = [s for s in sides if s < side]
-    best = side if side in sides else max(finer) if finer else min(sides)
-    path = safe.raster(sides[best])
+    path = safe.raster(sides[_nearest_side(sides, side)])
     factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
     return Layer(path, 1, JP2, step.scale, step.offset, MISSING, factor)
 
@@ -157,11 +184,9 @@ def _add_classes(dataset: xr.Dataset, safe: Product, grid: Grid, chunk: int) -> 
     names = {float(n[-7:-5]): n for n in safe.names if re.search(r"_SCL_\d\dm\.jp2$", n)}
     if not names:
         raise InputError(f"{safe.path}: expected a scene classification *_SCL_20m.jp2, found none")
-    path = safe.raster(names[min(names)])
+    path = safe.raster(names[_nearest_side(names, grid.transform.a)])
     factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
-    if factor < 1:
-        raise InputError(f"{path}: expected pixels of at least {grid.transform.a:g} m")
-    classes = cube([Layer(path, driver=JP2, ratio=factor)], grid, chunk)[0]
+    classes = cube([Layer(path, driver=JP2, ratio=factor, codes=True)], grid, chunk)[0]
     dataset["scene_class"] = (("y", "x"), classes)
 
 
@@ -181,37 +206,88 @@ def grids_of_angles(tile: Metadata, names: list[str], tag: str = "Sun_Angles_Gri
     sun = next(tile.all(tag), None)
     if sun is None:
         raise InputError(f"{tile.source}: expected {tag}, found none")
-    step = (sun.number("Zenith/ROW_STEP"), sun.number("Zenith/COL_STEP"))
-    view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    view: dict[tuple[int, str], Grids] = {}
     for part in tile.all("Viewing_Incidence_Angles_Grids"):
-        index = int(as_number(part.attributes.get("bandId", ""), "bandId", tile.source))
-        detector = int(as_number(part.attributes.get("detectorId", ""), "detectorId", tile.source))
+        index, detector = part.index("bandId"), part.index("detectorId")
         if index < len(ORDER) and ORDER[index] in names:
-            view.setdefault(detector, []).append(two_grids(part))
-    return nodes(two_grids(sun), view, step)
+            add_view(view, detector, ORDER[index], part)
+    return nodes_of(sun, view)
 
 
-def two_grids(part: Metadata) -> tuple[np.ndarray, np.ndarray]:
+def add_view(view: dict[tuple[int, str], Grids], detector: int, band: str, part: Metadata) -> None:
+    """Add the grids of a detector and a band to the others; refuse a second pair of grids."""
+    if (detector, band) in view:
+        raise InputError(
+            f"{part.source}: expected view angles of each band and detector once, found those of"
+            f" {band} and {detector} twice"
+        )
+    view[detector, band] = two_grids(part)
+
+
+def nodes_of(sun: Metadata, view: dict[tuple[int, str], Grids]) -> Nodes:
+    """Put the grids of the sun and of every detector and band together."""
+    step = tuple(sun.number(f"Zenith/{side}_STEP", low=1, high=1e6) for side in ("ROW", "COL"))
+    suns = two_grids(sun)
+    by_detector: dict[int, list[Grids]] = {}
+    for (detector, _), grids in view.items():
+        if grids[0].shape != suns[0].shape:
+            raise InputError(
+                f"{sun.source}: expected grids of angles of one size, found {suns[0].shape} and"
+                f" {grids[0].shape}"
+            )
+        by_detector.setdefault(detector, []).append(grids)
+    return nodes(suns, by_detector, (step[0], step[1]))
+
+
+def two_grids(part: Metadata) -> Grids:
     """Read zenith and azimuth [row, column] below a tag of XML, NaN where there are none."""
     grids = []
     for angle in ("Zenith", "Azimuth"):
         rows = [row.text.split() for row in part.all(f"{angle}/Values_List/VALUES")]
         if not rows or len({len(row) for row in rows}) != 1:
             raise InputError(f"{part.source}: expected a full grid of {angle}, found a part of it")
-        values = [[as_number(text, angle, part.source) for text in row] for row in rows]
+        values = [[as_number(text, angle, part.source, gaps=True) for text in row] for row in rows]
         grids.append(np.array(values))
-    return grids[0], grids[1]
+    zenith, azimuth = grids
+    if zenith.shape != azimuth.shape:
+        raise InputError(f"{part.source}: expected Zenith and Azimuth of one size, found two")
+    if (
+        np.nanmax(np.abs(zenith - 90), initial=0) > 90
+        or np.nanmax(np.abs(azimuth), initial=0) > 720
+    ):
+        raise InputError(
+            f"{part.source}: expected zenith angles from 0 to 180 and azimuths within 720 degrees,"
+            " found others"
+        )
+    return zenith, azimuth
 
 
 def _footprint(safe: Product, grid: Grid, found: Nodes) -> Layer | Outlines | None:
-    """Find the mask of detectors: an image since baseline 04.00, polygons before."""
-    names = [n for n in safe.names if re.search(rf"MSK_DETFOO_?.*{FOOTPRINT}[^/]*$", n)]
-    images = [name for name in names if name.endswith(".jp2")]
-    if images:
-        path = safe.raster(images[0])
-        return Layer(path, driver=JP2, ratio=ratio(grid_of(path, JP2, grid.crs), grid, path))
-    polygons = [name for name in names if name.endswith(".gml")]
-    return _outlines(read_xml(safe, polygons[0])) if polygons and found.view else None
+    """Find the mask of detectors: an image since baseline 04.00, polygons before.
+
+    That of another band stands in for one that cannot be read (some products hold empty ones).
+    """
+    pattern = re.compile(r"MSK_DETFOO_?.*(B\d[\dA])[^/]*\.(jp2|gml)$")
+    names = [match for name in safe.names if (match := pattern.search(name))]
+    names.sort(key=lambda match: match[1] != FOOTPRINT)
+    for match in names if found.view else []:
+        try:
+            if match[2] == "gml":
+                footprint = _outlines(read_xml(safe, match.string))
+            else:
+                path = safe.raster(match.string)
+                factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
+                footprint = Layer(path, driver=JP2, ratio=factor, codes=True)
+        except InputError as error:
+            LOG.warning("%s; another footprint of the detectors is looked for", error)
+            continue
+        if footprint is not None:
+            return footprint
+    if found.view:
+        LOG.warning(
+            "%s: no footprint of the detectors; view angles of several are averaged", safe.path
+        )
+    return None
 
 
 def _outlines(mask: Metadata) -> Outlines | None:
@@ -224,7 +300,9 @@ def _outlines(mask: Metadata) -> Outlines | None:
         if match is None or places is None:
             continue
         numbers = [as_number(text, "posList", mask.source) for text in places.text.split()]
-        size = int(places.attributes.get("srsDimension", "3"))
+        size = places.index("srsDimension") if "srsDimension" in places.attributes else 3
+        if size not in (2, 3) or len(numbers) % size or len(numbers) < 4 * size:
+            raise InputError(f"{mask.source}: expected corners of polygons, found a part of them")
         corners = list(zip(numbers[::size], numbers[1::size], strict=True))
         polygons.append((tuple(corners), int(match[1])))
     return Outlines(tuple(polygons)) if polygons else None

@@ -20,8 +20,9 @@ from inversion.radiometry import Radiometry
 from inversion.readers.content import TEXT_MAX, Product, head
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import read_xml
+from inversion.readers.platforms import check_sensor
 from inversion.readers.rasters import Grid, Layer, cube, grid_of, ratio
-from inversion.readers.scene import add_angles, check_sensor, guard, scene, wanted_bands
+from inversion.readers.scene import add_angles, guard, scene, wanted_bands
 from physvae.errors import InputError
 
 CHUNK = 512

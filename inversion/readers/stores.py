@@ -27,7 +27,7 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """One band of a store; see `rasters.Layer` for scale, offset, missing and ratio.
+    """One band of a store; see `rasters.Layer` for scale, offset, missing, ratio and codes.
 
     Attributes
     ----------
@@ -49,6 +49,7 @@ class StoredLayer:
     offset: float = 0.0
     missing: tuple[float, ...] = ()
     ratio: float = 1.0
+    codes: bool = False
 
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the store [y, x] between two rows and two columns."""

@@ -38,7 +38,9 @@ def _angle_images(folder: Path, stem: str, suffix: str, ending: str, fill: int =
         write(folder / f"{stem}{suffix}{kind}{ending}", numbers, 30, nodata=fill)
 
 
-def landsat(folder: Path, *, angles: bool = True, add: float = -0.2) -> Path:
+def landsat(
+    folder: Path, *, angles: bool = True, add: float = -0.2, platform: str = "LANDSAT_8"
+) -> Path:
     stem = "LC08_L2SP_195027_20220618_20220630_02_T1"
     root = folder / stem
     for band, values in zip(OLI, landscape("landsat-8", OLI), strict=True):
@@ -57,7 +59,7 @@ def landsat(folder: Path, *, angles: bool = True, add: float = -0.2) -> Path:
     )
     (root / f"{stem}_MTL.xml").write_text(f"""<?xml version="1.0"?><LANDSAT_METADATA_FILE>
 <PRODUCT_CONTENTS><LANDSAT_PRODUCT_ID>{stem}</LANDSAT_PRODUCT_ID></PRODUCT_CONTENTS>
-<IMAGE_ATTRIBUTES><SPACECRAFT_ID>LANDSAT_8</SPACECRAFT_ID>
+<IMAGE_ATTRIBUTES><SPACECRAFT_ID>{platform}</SPACECRAFT_ID>
 <DATE_ACQUIRED>2022-06-18</DATE_ACQUIRED>
 <SUN_ELEVATION>{90 - SUN}</SUN_ELEVATION></IMAGE_ATTRIBUTES>
 <LEVEL2_SURFACE_REFLECTANCE_PARAMETERS>{steps}</LEVEL2_SURFACE_REFLECTANCE_PARAMETERS>

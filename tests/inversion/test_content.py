@@ -4,6 +4,7 @@ import os
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 import products
@@ -132,3 +133,34 @@ def test_other_folders_are_told_for_what_they_are(tmp_path, name, said):
     (tmp_path / name).write_text("x")
     with pytest.raises(InputError, match=f"expected a table .*found .*{said}"):
         detect(tmp_path)
+
+
+def test_what_a_mac_leaves_beside_every_file_is_no_part_of_a_product(tmp_path):
+    inside = {
+        "P.SAFE/MTD_MSIL2A.xml": b"<a/>",
+        "P.SAFE/._MTD_MSIL2A.xml": b"\0\5\x16\7",
+        "P.SAFE/.DS_Store": b"Bud1",
+        "__MACOSX/P.SAFE/MTD_MSIL2A.xml": b"\0\5\x16\7",
+    }
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for name, content in inside.items():
+            file.writestr(name, content)
+    for name, content in inside.items():
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    with tarfile.open(tmp_path / "a.tar", "w:") as file:
+        file.add(tmp_path / "folder", ".")
+    for place, name in (("a.zip", ""), ("folder", ""), ("a.tar", "./")):
+        found = product(tmp_path / place)
+        assert found.names == (f"{name}P.SAFE/MTD_MSIL2A.xml",)
+        assert found.read(found.one("MTD_MSIL2A.xml")) == b"<a/>"
+
+
+def test_a_tar_whose_members_begin_with_a_dot_is_read_in_place(tmp_path):
+    products.write(tmp_path / "folder" / "b" / "x_SR_B2.TIF", np.ones((4, 4), np.uint8), 30)
+    with tarfile.open(tmp_path / "a.tar", "w:") as file:
+        file.add(tmp_path / "folder", ".")
+    found = product(tmp_path / "a.tar")
+    with opened(found.raster(found.one("_SR_B2.TIF")), "GTiff") as source:
+        assert source.read(1).sum() == 16

@@ -217,6 +217,61 @@ def test_other_units_of_the_series_are_noted_other_sensors_refused(tmp_path, cap
         opened(more.landsat(tmp_path))
 
 
+@pytest.mark.parametrize("name", [name for name in SAME if "zip" not in name])
+@pytest.mark.parametrize("pixel", [10.0, 60.0])
+def test_r9_every_sentinel_2_family_at_every_pixel_side_has_classes_that_are_codes(
+    tmp_path, name, pixel
+):
+    """Two rows of 20 m of cloud are four of 10 m, and two thirds of one of 60 m."""
+    dataset = opened(MADE[name](tmp_path), pixel=pixel)
+    plain = products.landscape()
+    if pixel == 10.0:
+        expected, cloudy = products.finer(plain), 4
+    else:
+        expected, cloudy = plain.reshape(10, 16, 3, 16, 3).mean((2, 4)), 1
+    np.testing.assert_allclose(dataset["reflectance"], expected, atol=HALF)
+    assert np.unique(dataset["scene_class"][:cloudy]).tolist() == [9]
+    assert np.unique(dataset["scene_class"][cloudy:]).tolist() == [4]
+    assert int(dataset["input_quality"].max()) == 0
+    np.testing.assert_allclose(dataset["view_zenith_deg"], products.VIEW, atol=1e-4)
+
+
+def test_r9_the_classes_of_the_wanted_pixel_side_are_taken(tmp_path):
+    path = products.safe(tmp_path)
+    scl = next(path.rglob("*_SCL_20m.jp2"))
+    coarse = scl.parents[1] / "R60m" / scl.name.replace("20m", "60m")
+    products.write(coarse, np.full((16, 16), 5, np.uint8), 60, **products.JP2)
+    assert np.unique(opened(path, pixel=60.0)["scene_class"]).tolist() == [5]
+    assert np.unique(opened(path, pixel=10.0)["scene_class"]).tolist() == [4, 9]
+
+
+@pytest.mark.parametrize(("baseline", "ending"), [("05.09", "jp2"), ("02.12", "gml")])
+def test_g1_an_empty_footprint_of_the_detectors_takes_the_mean_and_bit_10(
+    tmp_path, caplog, baseline, ending
+):
+    path = products.safe(tmp_path, baseline=baseline)
+    mask = next(path.rglob(f"MSK_DETFOO_B8A.{ending}"))
+    content = mask.read_bytes()
+    mask.write_bytes(b"")
+    dataset = opened(path)
+    np.testing.assert_allclose(dataset["view_zenith_deg"], products.VIEW, atol=1e-4)
+    assert (dataset["input_quality"] == Quality.ANGLE_FILLED_IN).all()
+    assert "no footprint of the detectors; view angles of several are averaged" in caplog.text
+    mask.with_name(f"MSK_DETFOO_B05.{ending}").write_bytes(content)
+    assert (opened(path)["input_quality"] == 0).all()
+
+
+def test_landsat_9_is_read_with_the_model_of_landsat_8_and_noted(tmp_path, caplog):
+    path = more.landsat(tmp_path, platform="LANDSAT_9")
+    dataset = opened(path, "landsat-8", more.OLI)
+    np.testing.assert_allclose(
+        dataset["reflectance"], products.landscape("landsat-8", more.OLI), atol=1.4e-5
+    )
+    assert "an image of landsat-9, estimated as landsat-8" in caplog.text
+    with pytest.raises(InputError, match="found one of landsat-9; give --model landsat-8"):
+        opened(path)
+
+
 def test_landsat(tmp_path):
     dataset = opened(more.landsat(tmp_path), "landsat-8", more.OLI)
     np.testing.assert_allclose(

@@ -1,5 +1,6 @@
 """Bands in files: shared by threads, kept open a while, and never stale."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,6 +10,7 @@ from rasterio.env import get_gdal_config
 
 from inversion.readers import handles, rasters
 from inversion.readers.handles import close_files
+from inversion.readers.landsat import mask_layer
 from inversion.readers.rasters import Layer, cube, grid_of
 from physvae.errors import InputError
 
@@ -109,3 +111,33 @@ def test_any_part_of_an_image_is_that_of_the_whole(tmp_path, part):
         grid_of(str(tmp_path / "0.tif")),
     )
     np.testing.assert_allclose(stack[part], numbers[part] * 1e-4, rtol=1e-6)
+
+
+def test_codes_are_never_averaged(tmp_path):
+    """A pixel takes the code of most of the finer ones; of two as common the larger."""
+    numbers = np.full((SIDE, SIDE), 4, np.uint16)
+    numbers[:2, :3], numbers[3:6, 0:3:2] = 9, 4
+    numbers[0, 3:6] = 9
+    layer = written(tmp_path / "a.tif", numbers)
+    grid = grid_of(layer.path).at(60.0)
+    layer = dataclasses.replace(layer, scale=1.0, ratio=1 / 3, codes=True)
+    found = cube([layer], grid, CHUNK)[0].compute()
+    assert np.unique(found).tolist() == [4.0, 9.0]
+    assert found[0].tolist()[:3] == [9.0, 4.0, 4.0]
+    numbers[:] = 4
+    numbers[::2] = 9
+    layer = written(tmp_path / "b.tif", numbers)
+    layer = dataclasses.replace(layer, scale=1.0, ratio=1 / 2, codes=True)
+    assert (cube([layer], grid_of(layer.path).at(40.0), CHUNK).compute() == 9).all()
+
+
+def test_masks_are_told_as_classes_before_they_are_made_coarser(tmp_path):
+    """Two kinds of cloud, each rarer than the clear, are together more than it."""
+    numbers = np.zeros((SIDE, SIDE), np.uint16)
+    numbers[0::3, 0], numbers[1::3, 0], numbers[2::3, 0] = 2, 2, 2
+    numbers[0::3, 1], numbers[1::3, 1] = 8, 8
+    path = written(tmp_path / "a.tif", numbers).path
+    mask = mask_layer(path, grid_of(path).at(60.0), {9: 2 | 8})
+    found = cube([mask], grid_of(path).at(60.0), CHUNK)[0].compute()
+    assert (found[:, 0] == 9).all()
+    assert (found[:, 1:] == 4).all()
