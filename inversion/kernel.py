@@ -19,6 +19,8 @@ from jaxtyping import Bool, Float, Integer, UInt16
 from inversion.calibration import Calibrated, load_calibration
 from inversion.geometry import fold
 from inversion.quality import (
+    REFLECTANCE_MAX,
+    REFLECTANCE_MIN,
     Quality,
     clip_near,
     combine,
@@ -35,8 +37,6 @@ STATISTICS = ("", "_sd", "_p025", "_p975")
 """What follows a trait's name: posterior mean, standard deviation, 2.5 % and 97.5 % quantile."""
 BATCHES = {"cpu": 2 * BLOCK, "cuda": 65536}
 """Pixels given to the model at once, by device; bounds the memory, changes no result."""
-REFLECTANCE_MAX = 10.0
-"""A magnitude of reflectance beyond which a number is no measurement and is treated as missing."""
 
 _loading = threading.Lock()
 
@@ -244,9 +244,12 @@ def _device(model: Any) -> torch.device:
 
 def _measured(spectra: Float[np.ndarray, "band pixel"]) -> Float[np.ndarray, "band pixel"]:
     """Keep the numbers that can be a reflectance; all others are missing."""
-    if np.fmax.reduce(np.abs(spectra), axis=None, initial=0.0) <= REFLECTANCE_MAX:
+    lowest = np.fmin.reduce(spectra, axis=None, initial=0.0)
+    highest = np.fmax.reduce(spectra, axis=None, initial=0.0)
+    if lowest >= REFLECTANCE_MIN and highest <= REFLECTANCE_MAX:
         return spectra
-    return np.where(np.abs(spectra) <= REFLECTANCE_MAX, spectra, np.float32(np.nan))
+    possible = (spectra >= REFLECTANCE_MIN) & (spectra <= REFLECTANCE_MAX)
+    return np.where(possible, spectra, np.float32(np.nan))
 
 
 def _known(geometry: Float[np.ndarray, "angle pixel"]) -> Float[np.ndarray, "angle pixel"]:

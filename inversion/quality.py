@@ -18,6 +18,10 @@ TOLERANCE = 0.01
 """Share of a trait's range by which an estimate may overshoot and still be clipped."""
 PRIOR_WIDTH_MAX = 0.95
 """Posterior over prior standard deviation from which the spectrum has told nothing."""
+REFLECTANCE_MIN, REFLECTANCE_MAX = -0.2, 10.0
+"""Reflectance beyond which a number is no measurement of a band and is treated as missing."""
+SPECTRUM_MAX = 2.0
+"""Reflectance above which all bands of a pixel together are no measurement, not even of snow."""
 
 
 class Quality(IntFlag):
@@ -40,7 +44,8 @@ class Quality(IntFlag):
 
 DESCRIPTIONS: dict[Quality, str] = {
     Quality.INPUT_OUT_OF_RANGE: (
-        "a reflectance above 1 or not finite, a sun zenith above 75°, or an angle that cannot be"
+        "a reflectance above 1, below -0.2 or not finite, a sun zenith above 75°, or an angle that"
+        " cannot be"
     ),
     Quality.CLIPPED_TO_MINIMUM: "an estimate just below its range was set to the minimum",
     Quality.CLIPPED_TO_MAXIMUM: "an estimate just above its range was set to the maximum",
@@ -50,7 +55,7 @@ DESCRIPTIONS: dict[Quality, str] = {
     Quality.SPECTRUM_MISFIT: "the decoded spectrum misses the measured one by more than the noise",
     Quality.AS_WIDE_AS_PRIOR: "the spectrum did not narrow LAI: the posterior is the prior",
     Quality.MASKED_BY_SCENE_CLASS: "left out because of its scene class (cloud, water, ...)",
-    Quality.NO_DATA: "no reflectance at all",
+    Quality.NO_DATA: "no reflectance at all: missing, 0 or impossible in every band",
     Quality.ANGLE_FILLED_IN: "an angle was not given; the model averaged over what it may be",
     Quality.NEGATIVE_REFLECTANCE: "a slightly negative reflectance, used as it is",
     Quality.REFINEMENT_NOT_CONVERGED: "the refinement stopped before it converged",
@@ -84,7 +89,8 @@ def input_flags(
     empty = no_data(reflectance)
     possible = possible_angles(angles)
     impossible = (np.isfinite(angles) & ~possible).any(axis=-1)
-    beyond = (np.abs(reflectance) > 1).any(axis=-1)
+    beyond = ((reflectance > 1) | (reflectance < REFLECTANCE_MIN)).any(axis=-1)
+    negative = ((reflectance < 0) & (reflectance >= REFLECTANCE_MIN)).any(axis=-1)
     low_sun = angles[..., 0] > SUN_ZENITH_MAX
     return combine(
         {
@@ -92,14 +98,18 @@ def input_flags(
             Quality.MASKED_BY_SCENE_CLASS: masked & ~empty,
             Quality.NO_DATA: empty,
             Quality.ANGLE_FILLED_IN: ~possible.all(axis=-1) & ~empty,
-            Quality.NEGATIVE_REFLECTANCE: (reflectance < 0).any(axis=-1),
+            Quality.NEGATIVE_REFLECTANCE: negative & ~empty,
         }
     )
 
 
-def no_data(reflectance: Float[np.ndarray, "pixel band"]) -> Bool[np.ndarray, " pixel"]:
-    """Say which pixels hold nothing: every band missing or exactly 0, the usual filling value."""
-    return (~np.isfinite(reflectance) | (reflectance == 0)).all(axis=-1)
+def no_data(reflectance: Float[np.ndarray, "*pixel band"]) -> Bool[np.ndarray, "*pixel"]:
+    """Say which pixels hold nothing: every band missing, exactly 0, or no possible reflectance.
+
+    Fillings such as -9999 or 65535 are far from any reflectance, with or without a scale.
+    """
+    possible = (reflectance >= REFLECTANCE_MIN) & (reflectance <= SPECTRUM_MAX)
+    return ~(possible & (reflectance != 0)).any(axis=-1)
 
 
 def possible_angles(angles: Float[np.ndarray, "pixel angle"]) -> Bool[np.ndarray, "pixel angle"]:

@@ -7,6 +7,10 @@ The guard rests on what plants do in every scene. A canopy whose near infrared e
 blue, green or red bands well under 0.1. So when 95 % of such pixels stay above 0.1 in all of
 them, an offset of -0.1 was forgotten (Sentinel-2 since processing baseline 04.00); where it was
 taken off twice, the dark bands fall below -0.02.
+
+Numbers that stand for no data are left out first. They are told from a wrong scale by being few:
+an image holds at most `FILLINGS_MOST` different ones, wrongly scaled reflectance differs from pixel
+to pixel.
 """
 
 from collections.abc import Sequence
@@ -16,9 +20,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from inversion.quality import REFLECTANCE_MIN, SPECTRUM_MAX
 from physvae.errors import InputError, UsageError
 
 SCALE_HINT = "check --scale, --offset and --nodata"
+FILLINGS_MOST = 3
 TOO_BRIGHT, TOO_BRIGHT_SHARE = 2.0, 0.01
 TOO_DARK = 0.005
 NEGATIVE, NEGATIVE_SHARE, NEGATIVE_LEAST = -0.02, 0.05, 3
@@ -68,8 +74,10 @@ def check_reflectance(
     InputError
         One sentence: what was expected, what was found, which option is likely to be wrong.
     """
-    spectra = reflectance[np.isfinite(reflectance).any(axis=-1)]
-    ground = spectra if land is None else reflectance[land & np.isfinite(reflectance).any(axis=-1)]
+    measured = without_fillings(reflectance)
+    there = np.isfinite(measured).any(axis=-1)
+    spectra = measured[there]
+    ground = spectra if land is None else measured[land & there]
     for fault in (
         _bright(spectra),
         _dark(spectra),
@@ -78,6 +86,20 @@ def check_reflectance(
     ):
         if fault:
             raise InputError(f"{source}: {fault}")
+
+
+def without_fillings(
+    reflectance: Float[np.ndarray, "pixel band"],
+) -> Float[np.ndarray, "pixel band"]:
+    """Return reflectance with NaN for numbers that cannot be measured and are few different ones.
+
+    >>> without_fillings(np.array([[0.1, 0.2], [-9999.0, -9999.0]])).tolist()
+    [[0.1, 0.2], [nan, nan]]
+    """
+    impossible = (reflectance < REFLECTANCE_MIN) | (reflectance > SPECTRUM_MAX)
+    if not impossible.any() or len(np.unique(reflectance[impossible])) > FILLINGS_MOST:
+        return reflectance
+    return np.where(impossible, np.nan, reflectance)
 
 
 def _bright(spectra: Float[np.ndarray, "pixel band"]) -> str | None:

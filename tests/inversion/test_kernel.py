@@ -32,7 +32,7 @@ def test_batches_change_nothing(stand_in, block):
     np.testing.assert_array_equal(whole.quality, parts.quality)
 
 
-@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 1e30, -9999.0, -0.9999])
 def test_a_fault_in_one_band_touches_that_pixel_only(stand_in, block, fault):
     reflectance, angles = block
     clean = retrieve_block(stand_in, reflectance, angles)
@@ -61,6 +61,28 @@ def test_the_model_sees_no_empty_and_no_masked_pixel(stand_in, block):
     assert (quality[0] == Quality.NO_DATA).all()
     assert quality[1, 0] == Quality.NO_DATA
     assert (quality[2] == Quality.MASKED_BY_SCENE_CLASS).all()
+
+
+FILLINGS = (-9999.0, -0.9999, -3.2768, 6.5535, -3.4028235e38, 2147483647.0, -32768.0)
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_what_cannot_be_reflectance_in_any_band_is_no_data(stand_in, block, filling):
+    reflectance = block[0].copy()
+    reflectance[0] = filling
+    reflectance[1, 0, :5], reflectance[1, 0, 5:] = np.nan, filling
+    estimates, quality = retrieve_block(stand_in, reflectance, block[1])
+    empty = np.zeros((7, 9), bool)
+    empty[0], empty[1, 0] = True, True
+    np.testing.assert_array_equal(quality == Quality.NO_DATA, empty)
+    np.testing.assert_array_equal(np.isnan(estimates).all(-1), empty)
+    assert stand_in.pixels == 63 - 9 - 1
+
+
+def test_slightly_negative_pixels_are_estimated(stand_in):
+    _, quality = retrieve_block(stand_in, np.full((2, 10), -0.05), np.full((2, 3), 20.0))
+    assert (quality & Quality.NEGATIVE_REFLECTANCE).all()
+    assert stand_in.pixels == 2
 
 
 def test_a_block_without_data_never_calls_the_model(stand_in, block):

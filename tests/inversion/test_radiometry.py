@@ -99,6 +99,23 @@ def test_nothing_at_all_passes():
     check_reflectance(np.zeros((5, 10)), BANDS, source="filled")
 
 
+@pytest.mark.parametrize("filling", [-9999.0, -0.9999, -3.2768, 6.5535, -3.4028235e38])
+def test_fillings_are_no_sign_of_a_wrong_scale(filling):
+    """Half of the pixels filled, in all bands or in one, and the rest as it should be."""
+    shade = np.linspace(0.8, 1.2, 200)[:, None]
+    spectra = shade * np.linspace(0.03, 0.4, 10)
+    spectra[:100, :9] = filling
+    check_reflectance(spectra, BANDS, source="image")
+    spectra[:100, 9] = filling
+    check_reflectance(spectra, BANDS, source="image")
+
+
+def test_reflectance_far_below_zero_is_refused_where_it_differs_from_pixel_to_pixel():
+    spectra = np.linspace(0.8, 1.2, 200)[:, None] * np.linspace(0.03, 0.4, 10) - 1
+    with pytest.raises(InputError, match="offset applied twice"):
+        check_reflectance(spectra, BANDS, source="image")
+
+
 def test_an_offset_in_digital_numbers_is_told_how_to_write():
     with pytest.raises(UsageError, match=r"write --offset -0\.1"):
         Radiometry(scale=1e-4, offset=-1000.0)
