@@ -21,3 +21,13 @@ def fold(azimuth):
     """
     with np.errstate(invalid="ignore"):
         return np.abs(azimuth - 360.0 * np.rint(azimuth / 360.0))
+
+
+def relative_azimuth(angles):
+    """Return the relative azimuth [degree] of the azimuths of sun and view in a mapping, or None.
+
+    >>> float(relative_azimuth({"sun_azimuth_deg": 150.0, "view_azimuth_deg": 290.0}))
+    140.0
+    """
+    pair = [angles.get(name) for name in ("sun_azimuth_deg", "view_azimuth_deg")]
+    return None if any(part is None for part in pair) else fold(pair[0] - pair[1])

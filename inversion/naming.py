@@ -35,6 +35,9 @@ _ANGLE_NAMES = {
     **{also: COLUMNS[ours] for ours, names in _ANGLES.items() for also in (ours, *names)},
     **{also: azimuth for azimuth, names in _AZIMUTHS.items() for also in names},
 }
+ANGLES = (*COLUMNS.values(), *_AZIMUTHS)
+"""Names of angles, and of the azimuths whose difference is the relative one."""
+_CLASSES = ("scl", "scl20m", "sceneclass", "sceneclasses", "sceneclassification")
 _AROUND = re.compile(r"^mean_|(_(angles?|deg|degrees?|mean))+$")
 
 
@@ -82,6 +85,11 @@ def counted(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(numbers if counts else ())
 
 
+def counting(texts: Iterable[str]) -> str:
+    """Return a remark for the sentence about names that only count, else nothing."""
+    return ", which count the bands and name none" if counted(texts) else ""
+
+
 def common_band(text: str, sensor: str) -> str | None:
     """Return the band that a common name means on a sensor, or None.
 
@@ -108,11 +116,21 @@ def angle_name(text: str) -> str | None:
 def any_angle_name(text: str) -> str | None:
     """Return the name of an angle or of an azimuth whose difference is an angle, or None.
 
-    >>> [any_angle_name(text) for text in ("saa", "view_azimuth", "raa", "azimuth")]
+    >>> [any_angle_name(text) for text in ("saa", "viewAzimuthMean", "raa", "azimuth")]
     ['sun_azimuth_deg', 'view_azimuth_deg', 'relative_azimuth_deg', None]
     """
-    name = re.sub(r"[ -]", "_", text.strip().lower())
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text.strip())
+    name = re.sub(r"[ -]", "_", parted.lower())
     return _ANGLE_NAMES.get(_AROUND.sub("", name))
+
+
+def is_class(text: str) -> bool:
+    """Say whether a name is that of scene classes, as Sentinel-2's processors write them.
+
+    >>> [is_class(text) for text in ("SCL", "SCL_20m", "scene_classification", "scale")]
+    [True, True, True, False]
+    """
+    return re.sub(r"[ _-]", "", text.strip().lower()) in _CLASSES
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

@@ -9,8 +9,8 @@ them, an offset of -0.1 was forgotten (Sentinel-2 since processing baseline 04.0
 taken off twice, the dark bands fall below -0.02.
 
 Numbers that stand for no data are left out first. They are told from a wrong scale by being few:
-an image holds at most `FILLINGS_MOST` different ones, wrongly scaled reflectance differs from pixel
-to pixel.
+an image holds at most `FILLINGS_MOST` different ones, and wrongly scaled reflectance differs from
+pixel to pixel.
 """
 
 from collections.abc import Sequence

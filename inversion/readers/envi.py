@@ -1,11 +1,12 @@
 """ENVI images: a raw file and its header, multispectral by names or narrow bands by wavelength.
 
 Specification: ENVI header files (NV5 Geospatial documentation). Used: `wavelength` and its units,
-`fwhm`, `bbl` (0 marks a bad band), `band names`, `reflectance scale factor`, `data ignore value`,
-`map info` and `coordinate system string`. GeoTIFFs whose bands state their wavelength are read
-the same way.
+`fwhm`, `bbl` (0 marks a bad band), `band names`, `reflectance scale factor`, `data gain values`
+and `data offset values` (those of reflectance first), `data ignore value`, `map info` and
+`coordinate system string`. GeoTIFFs whose bands state their wavelength are read the same way.
 """
 
+import codecs
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,20 +14,25 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from inversion.naming import band_id, listing
+from inversion.naming import band_ids, counting, listing
 from inversion.radiometry import Radiometry
 from inversion.readers.declaration import Declaration
+from inversion.readers.filling import fillings
 from inversion.readers.handles import opened
 from inversion.readers.metadata import as_number
-from inversion.readers.rasters import Grid, Layer, grid_of
+from inversion.readers.rasters import Grid, Layer, Readable, grid_of
 from inversion.readers.scene import add_angles, guard, scene, wanted_bands
+from inversion.readers.scene_file import add_scene_file
 from inversion.readers.spectrometer import in_order, same_step, spectral_scene
-from physvae.errors import InputError
+from inversion.readers.wavelengths import Spectrum, names_win, of_names, spectrum, usable
+from physvae.errors import InputError, UsageError
 
 CHUNK = 256
-SHORTEST, LONGEST = 400.0, 2500.0
-NANOMETRES = {"nanometers": 1.0, "nm": 1.0, "micrometers": 1000.0, "um": 1000.0, "µm": 1000.0}
 _FIELD = re.compile(r"^\s*([^=;{}\n]+?)\s*=\s*(\{[^}]*\}|[^\n]*)", re.MULTILINE)
+_GAINS = (
+    ("data reflectance gain values", "data reflectance offset values"),
+    ("data gain values", "data offset values"),
+)
 
 
 def read(
@@ -46,14 +52,23 @@ def read(
     """
     image, header = pair(path)
     fields = read_header(header)
-    step = _radiometry(fields, declaration, image)
     grid = grid_of(str(image), "ENVI")
-    center = _numbers(fields, "wavelength", header)
-    if len(center) > 0 and declaration.bands is None:
-        dataset = spectral_image(image, header, fields, grid, step, bands, sensor, chunk or CHUNK)
+    count, dtype = _stored(image)
+    steps = _radiometry(fields, declaration, image, count, dtype)
+    names = _names(fields, declaration, image, count)
+    stated = None if declaration.bands else _spectrum(fields, names, header)
+    side = chunk or CHUNK
+    if stated is None or names_win(names, stated, bands, sensor, str(header)):
+        layers = _layers(image, steps, dtype, zero=True)
+        dataset = _named(image, layers, grid, steps, names, bands, side)
     else:
-        dataset = _named(image, fields, grid, step, declaration, bands, chunk or CHUNK)
+        good = _good(fields, header, count)
+        layers = _layers(image, steps, dtype, zero=False)
+        dataset = spectral_image(
+            layers, stated, good, grid, steps, bands, sensor, side, str(image)
+        )
     add_angles(dataset, {}, declaration)
+    add_scene_file(dataset, declaration)
     return guard(dataset, declaration, str(path))
 
 
@@ -83,113 +98,193 @@ def pair(path: Path) -> tuple[Path, Path]:
 
 
 def read_header(header: Path) -> dict[str, str]:
-    """Return the fields of a header by their lower-case names."""
-    text = header.read_text("utf-8", errors="replace")[: 1 << 24]
-    if not text.startswith("ENVI"):
+    """Return the fields of a header by their lower-case names, whatever its encoding."""
+    text = _decoded(header.read_bytes()[: 1 << 24])
+    if not text.lstrip().startswith("ENVI"):
         raise InputError(f"{header}: expected an ENVI header, found something else")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return {name.lower(): value.strip(" {}\r\n\t") for name, value in _FIELD.findall(text)}
 
 
-def tags_of(path: str) -> dict[str, str]:
-    """Return wavelength and width of the bands of a GeoTIFF as fields, or none."""
+def _decoded(content: bytes) -> str:
+    """Return text in UTF-8, UTF-16 with its mark, or else Latin-1."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def tags_of(path: str, names: Sequence[str]) -> tuple[list[list[float]], str]:
+    """Return wavelengths and widths that the bands of a GeoTIFF state, and their unit.
+
+    They are read from the bands' tags or names; bands that state none are left out.
+    """
     with opened(path, "GTiff") as source:
-        tags = [source.tags(number) for number in source.indexes]
-        imagery = [source.tags(number, ns="IMAGERY") for number in source.indexes]
+        tags = [_lower(source.tags(number)) for number in source.indexes]
+        imagery = [_lower(source.tags(number, ns="IMAGERY")) for number in source.indexes]
     for parts, keys, unit in (
         (tags, ("wavelength", "fwhm"), None),
-        (imagery, ("CENTRAL_WAVELENGTH_UM", "FWHM_UM"), "micrometers"),
+        (imagery, ("central_wavelength_um", "fwhm_um"), "micrometers"),
     ):
-        if all(key in part for part in parts for key in keys):
-            units = unit or parts[0].get("wavelength_units", "nanometers")
-            columns = [",".join(part[key] for part in parts) for key in keys]
-            return {"wavelength": columns[0], "fwhm": columns[1], "wavelength units": units}
-    return {}
+        if any(keys[0] in part for part in parts):
+            numbers = [[as_number(p[key], key, path) for p in parts if key in p] for key in keys]
+            units = next((p["wavelength_units"] for p in parts if "wavelength_units" in p), "")
+            return numbers, unit or units
+    numbers, unit = of_names(names)
+    return [numbers, []], unit
 
 
-def _radiometry(fields: dict[str, str], declared: Declaration, image: Path) -> Radiometry:
+def _lower(tags: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in tags.items()}
+
+
+def _stored(image: Path) -> tuple[int, str]:
+    """Return how many bands the file has, and the type of its numbers."""
+    with opened(str(image), "ENVI") as source:
+        count, dtype = source.count, source.dtypes[0]
+    if np.dtype(dtype).kind == "c":
+        raise InputError(f"{image}: expected real numbers, found {dtype}")
+    return count, dtype
+
+
+def _radiometry(
+    fields: dict[str, str], declared: Declaration, image: Path, count: int, dtype: str
+) -> list[Radiometry]:
+    """Settle scale, offset and no data of every band: declared, else the header's."""
     ignore = fields.get("data ignore value")
     nodata = declared.nodata
     if nodata is None and ignore is not None:
         nodata = as_number(ignore, "data ignore value", str(image))
     if declared.scale is not None:
-        return Radiometry(declared.scale, declared.offset or 0.0, nodata, "--scale and --offset")
-    if "reflectance scale factor" in fields:
-        what = "reflectance scale factor"
-        return Radiometry(1 / as_number(fields[what], what, str(image)), 0.0, nodata, "the header")
-    if fields.get("data type") in ("4", "5"):
-        return Radiometry(1.0, declared.offset or 0.0, nodata)
+        step = Radiometry(declared.scale, declared.offset or 0.0, nodata, "--scale and --offset")
+        return [step] * count
+    steps = _stated_steps(fields, image, count, nodata)
+    if steps:
+        return steps
+    if np.dtype(dtype).kind == "f":
+        return [Radiometry(1.0, declared.offset or 0.0, nodata)] * count
     raise InputError(
         f"{image}: expected a reflectance scale factor in its header, found none;"
         " give --scale and --offset"
     )
 
 
+def _stated_steps(
+    fields: dict[str, str], image: Path, count: int, nodata: float | None
+) -> list[Radiometry]:
+    """Return what the header states, or nothing."""
+    what = "reflectance scale factor"
+    gains, offsets = next((pair for pair in _GAINS if pair[0] in fields), ("", ""))
+    if what in fields and not gains.startswith("data reflectance"):
+        scale = as_number(fields[what], what, str(image))
+        if not scale > 0:
+            raise InputError(f"{image}: expected a {what} above 0, got {scale:g}")
+        return [Radiometry(1 / scale, 0.0, nodata, "the header")] * count
+    if not gains:
+        return []
+    scales, adds = _numbers(fields, gains, image), _numbers(fields, offsets, image)
+    adds = adds or [0.0] * count
+    if len(scales) != count or len(adds) != count:
+        raise InputError(f"{image}: expected {count} {gains}, as many as bands, got {len(scales)}")
+    if min(scales) <= 0 or max(map(abs, adds)) > 1:
+        raise InputError(
+            f"{image}: expected {gains} above 0 and offsets of reflectance, got"
+            f" {min(scales):g} and {max(adds, key=abs):g}; give --scale and --offset"
+        )
+    return [
+        Radiometry(scale, add, nodata, f"the header's {gains}")
+        for scale, add in zip(scales, adds, strict=True)
+    ]
+
+
 def _numbers(fields: dict[str, str], name: str, header: Path) -> list[float]:
     return [as_number(t, name, str(header)) for t in fields.get(name, "").split(",") if t.strip()]
 
 
+def _spectrum(fields: dict[str, str], names: Sequence[str], header: Path) -> Spectrum | None:
+    """Return the wavelengths that the header or the band names state, or None."""
+    numbers, unit = _numbers(fields, "wavelength", header), fields.get("wavelength units", "")
+    if not numbers:
+        numbers, unit = of_names(names)
+    if not numbers:
+        return None
+    widths = _numbers(fields, "fwhm", header)
+    return spectrum(numbers, widths, unit, len(names), str(header))
+
+
+def _good(fields: dict[str, str], header: Path, count: int) -> list[bool]:
+    """Say which bands the header does not call bad."""
+    good = _numbers(fields, "bbl", header)
+    if good and len(good) != count:
+        raise InputError(f"{header}: expected {count} numbers in bbl, got {len(good)}")
+    return [number > 0 for number in good] or [True] * count
+
+
+def _layers(image: Path, steps: Sequence[Radiometry], dtype: str, *, zero: bool) -> list[Layer]:
+    """Return a layer for every band of the file."""
+    missing = fillings(dtype, [steps[0].nodata], zero=zero)
+    return [
+        Layer(str(image), number, "ENVI", step.scale, step.offset, missing)
+        for number, step in enumerate(steps, start=1)
+    ]
+
+
 def spectral_image(
-    image: Path, header: Path, fields: dict[str, str], grid: Grid, step: Radiometry,
-    bands: tuple[str, ...], sensor: str, chunk: int, driver: str = "ENVI",
+    layers: Sequence[Readable], stated: Spectrum, good: Sequence[bool], grid: Grid,
+    steps: Sequence[Radiometry], bands: tuple[str, ...], sensor: str, chunk: int, source: str,
 ) -> xr.Dataset:  # fmt: skip
     """Open narrow bands lazily, seen as the bands of a sensor.
 
     Parameters
     ----------
-    image, header
-        The file with the numbers, and the one to name where a field is wrong.
-    fields
-        `wavelength`, `fwhm`, `wavelength units` and `bbl` as texts.
-    step
-        How stored numbers become reflectance.
+    layers, stated, good, steps
+        A layer, a wavelength, whether it can be used, and how its numbers become reflectance, for
+        every band of the file.
+    source
+        The file to name where a wavelength is wrong.
     """
-    center, fwhm = _centres(fields, header)
-    good = _numbers(fields, "bbl", header) or [1.0] * len(center)
-    use = [i for i, c in enumerate(center) if SHORTEST <= c <= LONGEST and good[i] > 0]
-    missing = () if step.nodata is None else (step.nodata,)
-    layers = [Layer(str(image), i + 1, driver, step.scale, step.offset, missing) for i in use]
+    use = usable(stated, good, source)
     return spectral_scene(
-        in_order(layers, [center[i] for i in use], [fwhm[i] for i in use]),
+        in_order([layers[i] for i in use], stated.center[use].tolist(), stated.fwhm[use].tolist()),
         grid,
         bands=bands,
         sensor=sensor,
         chunk=chunk,
-        radiometry=same_step([step]),
-        attributes={"product": image.name},
-        source=str(image),
+        radiometry=same_step(steps),
+        attributes={"product": Path(source).name},
+        source=source,
     )
 
 
-def _centres(fields: dict[str, str], header: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return centres and widths [nm]; a width that is not stated is the distance to the next."""
-    unit = fields.get("wavelength units", "nanometers").strip().lower()
-    if unit not in NANOMETRES:
-        raise InputError(f"{header}: expected wavelength units nm or um, found {unit!r}")
-    center = np.array(_numbers(fields, "wavelength", header)) * NANOMETRES[unit]
-    fwhm = np.array(_numbers(fields, "fwhm", header)) * NANOMETRES[unit]
-    if len(center) < 2:
-        raise InputError(f"{header}: expected wavelengths of several bands, found {len(center)}")
-    if len(fwhm) != len(center):
-        fwhm = np.abs(np.gradient(center))
-    return center, fwhm
+def _names(fields: dict[str, str], declared: Declaration, image: Path, count: int) -> list[str]:
+    """Return the names of the bands; without, they only count."""
+    stated = [text.strip() for text in fields.get("band names", "").split(",") if text.strip()]
+    names = list(declared.bands or stated or [f"Band {i}" for i in range(1, count + 1)])
+    if len(names) != count:
+        kind = UsageError if declared.bands else InputError
+        raise kind(
+            f"{image}: expected {count} band names, found {len(names)}; name them with --bands"
+        )
+    return names
 
 
 def _named(
-    image: Path, fields: dict[str, str], grid: Grid, step: Radiometry, declared: Declaration,
-    bands: Sequence[str], chunk: int,
+    image: Path, layers: Sequence[Layer], grid: Grid, steps: Sequence[Radiometry],
+    names: Sequence[str], bands: Sequence[str], chunk: int,
 ) -> xr.Dataset:  # fmt: skip
-    texts = declared.bands or [text.strip() for text in fields.get("band names", "").split(",")]
-    count = int(float(fields.get("bands", len(texts))))
-    if len(texts) != count:
+    found = {band: index for index, band in enumerate(band_ids(names, bands)) if band}
+    if not set(found) & set(bands):
         raise InputError(
-            f"{image}: expected {count} band names, found {len(texts)}; name them with --bands"
+            f"{image}: expected bands {listing(bands)}, found {listing(names)}{counting(names)};"
+            " name the file's bands with --bands"
         )
-    found = {b: i for i, text in enumerate(texts, 1) if (b := band_id(text, bands))}
-    if not found:
-        raise InputError(f"{image}: expected bands {listing(bands)}, found {listing(texts)}")
-    missing = () if step.nodata is None else (step.nodata,)
-    layers = {
-        band: Layer(str(image), found[band], "ENVI", step.scale, step.offset, missing)
-        for band in wanted_bands(list(found), bands, str(image))
-    }
-    return scene(layers, grid, chunk=chunk, radiometry=[step], attributes={"product": image.name})
+    wanted = wanted_bands(list(found), bands, str(image))
+    return scene(
+        {band: layers[found[band]] for band in wanted},
+        grid,
+        chunk=chunk,
+        radiometry=list(dict.fromkeys(steps[found[band]] for band in wanted)),
+        attributes={"product": image.name},
+    )

@@ -16,28 +16,26 @@ import dask.array as da
 import numpy as np
 import rasterio
 import xarray as xr
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
-from rasterio.vrt import WarpedVRT
 
-from inversion.geometry import COLUMNS
-from inversion.naming import angle_name, band_id, listing
+from inversion.geometry import COLUMNS, relative_azimuth
+from inversion.naming import ANGLES, any_angle_name, band_ids, counting, is_class, listing
 from inversion.radiometry import Radiometry
+from inversion.readers import filling
 from inversion.readers.content import head
 from inversion.readers.declaration import Declaration
 from inversion.readers.envi import spectral_image, tags_of
-from inversion.readers.rasters import cuts, grid_of
+from inversion.readers.filling import fillings
+from inversion.readers.rasters import Layer, cuts, grid_of, masked
 from inversion.readers.scene import add_angles, guard
+from inversion.readers.scene_file import add_scene_file
+from inversion.readers.wavelengths import names_win, spectrum
 from physvae.errors import InputError, UsageError
 
 LOG = logging.getLogger(__name__)
 SCENE_CLASS = "SCL"
-SPECTRAL_LEAST = 20
-"""Bands from which an image that states wavelengths is a spectrometer's."""
 SIDE = 256
 """Side of a block [pixel] where none is asked for."""
-FILLINGS = (0, 65535)
-"""Stored integers that mean no data in every Sentinel-2 product, whatever the file's tag says."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class Layout:
     angles: dict[str, int]
     scene_class: int | None
     radiometry: Radiometry
-    angle_scales: tuple[float, ...] = ()
+    missing: tuple[tuple[float, ...], ...]
+    angle_steps: tuple[tuple[float, float], ...] = ()
 
 
 def read(
@@ -80,14 +79,12 @@ def read(
     InputError
         Not a GeoTIFF, bands or scale not known, or a reflectance that cannot be right.
     """
-    narrow = _narrow(path, declaration, bands, sensor, chunk or SIDE)
-    if narrow is not None:
-        return guard(narrow, declaration, str(path))
-    with _open(path) as source:
-        layout = _layout(source, path, declaration, bands)
-        dataset = _dataset(source, layout, declaration, chunk)
-    if declaration.scene_classes is not None:
-        dataset["scene_class"] = _scene_file(Path(declaration.scene_classes), dataset)
+    dataset = _narrow(path, declaration, bands, sensor, chunk or SIDE)
+    if dataset is None:
+        with _open(path) as source:
+            layout = _layout(source, path, declaration, bands)
+            dataset = _dataset(source, layout, declaration, chunk)
+    add_scene_file(dataset, declaration)
     return guard(dataset, declaration, str(path))
 
 
@@ -95,20 +92,36 @@ def _narrow(
     path: Path, declared: Declaration, bands: Sequence[str], sensor: str, chunk: int
 ) -> xr.Dataset | None:
     """Read the image of a spectrometer, whose bands state wavelengths; None where it is none."""
+    if declared.bands is not None:
+        return None
     with _open(path) as source:
-        known = {_name(text or "") for text in source.descriptions} & set(bands)
-        if source.count < SPECTRAL_LEAST or known or declared.bands is not None:
+        names = [text or "" for text in source.descriptions]
+        (center, fwhm), unit = tags_of(str(path), names)
+        named = set(band_ids(names, bands)) & set(bands)
+        if not center or (named and len(center) < source.count):
             return None
-        fields = tags_of(str(path))
-        if not fields:
+        stated = spectrum(center, fwhm, unit, source.count, str(path))
+        if names_win(names, stated, bands, sensor, str(path)):
             return None
-        radiometry = _radiometry(source, path, declared, [1])
-    grid = grid_of(str(path))
+        step = _radiometry(source, path, declared, source.indexes)
+        layers = [
+            Layer(
+                str(path), number, "GTiff", step.scale, step.offset,
+                _fillings(source, number, declared, zero=False),
+            )
+            for number in source.indexes
+        ]  # fmt: skip
+    good, grid = [True] * len(layers), grid_of(str(path))
     dataset = spectral_image(
-        path, path, fields, grid, radiometry, tuple(bands), sensor, chunk, "GTiff"
+        layers, stated, good, grid, [step], tuple(bands), sensor, chunk, str(path)
     )
     add_angles(dataset, {}, declared)
     return dataset
+
+
+def _fillings(source: Any, number: int, declared: Declaration, *, zero: bool) -> tuple[float, ...]:
+    nodata = source.nodatavals[number - 1] if declared.nodata is None else declared.nodata
+    return fillings(source.dtypes[number - 1], [nodata], zero=zero)
 
 
 @contextmanager
@@ -132,10 +145,10 @@ def _layout(source: Any, path: Path, declared: Declaration, known: Sequence[str]
     bands = {band: numbered[band] for band in known if band in numbered}
     if not bands:
         raise InputError(
-            f"{path}: expected bands {listing(known)}, found {listing(names)};"
+            f"{path}: expected bands {listing(known)}, found {listing(names)}{counting(names)};"
             " name the file's bands with --bands"
         )
-    angles = {name: numbered[name] for name in COLUMNS.values() if name in numbered}
+    angles = {name: numbered[name] for name in ANGLES if name in numbered}
     if any(np.dtype(dtype).kind == "c" for dtype in source.dtypes):
         raise InputError(f"{path}: expected real numbers, found {source.dtypes[0]}")
     radiometry = _radiometry(source, path, declared, list(bands.values()))
@@ -148,11 +161,12 @@ def _layout(source: Any, path: Path, declared: Declaration, known: Sequence[str]
         angles=angles,
         scene_class=numbered.get(SCENE_CLASS),
         radiometry=radiometry,
-        angle_scales=tuple(source.scales[number - 1] for number in angles.values()),
+        missing=tuple(_fillings(source, n, declared, zero=True) for n in bands.values()),
+        angle_steps=tuple((source.scales[n - 1], source.offsets[n - 1]) for n in angles.values()),
     )
 
 
-def _names(source: Any, path: Path, declared: Declaration) -> list[str | None]:
+def _names(source: Any, path: Path, declared: Declaration) -> list[str]:
     """Name every band of the file by its description or by the declaration."""
     if declared.bands is not None and len(declared.bands) != source.count:
         raise UsageError(
@@ -165,17 +179,20 @@ def _names(source: Any, path: Path, declared: Declaration) -> list[str | None]:
             f"{path}: expected band descriptions, found none in its {source.count} bands; name"
             " them in their order, for example --bands B2,B3,B4,B8"
         )
-    names = [_name(text or "") for text in texts]
+    names = _understood([text or "" for text in texts])
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: expected every band once, found twice: {listing(twice)}")
     return names
 
 
-def _name(text: str) -> str | None:
-    if text.strip().upper() == SCENE_CLASS:
-        return SCENE_CLASS
-    return band_id(text) or angle_name(text) or text.strip() or None
+def _understood(texts: Sequence[str]) -> list[str]:
+    """Return the names of bands, of angles and of the scene classes as we call them."""
+    ids = band_ids(texts)
+    return [
+        band or any_angle_name(text) or (SCENE_CLASS if is_class(text) else text.strip())
+        for band, text in zip(ids, texts, strict=True)
+    ]
 
 
 def _radiometry(
@@ -231,21 +248,25 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
         {"reflectance": (("band", "y", "x"), blocks[:last], {"units": "1"})},
         coords={"band": list(layout.bands), **_coordinates(source)},
     )
-    for name, value in declared.angles.items():
-        if name in layout.angles:
-            layer = blocks[last + list(layout.angles).index(name)]
-            dataset[name] = (("y", "x"), layer, {"units": "degree"})
-        elif value is not None:
-            dataset[name] = ((), value, {"units": "degree"})
-    unknown = [name for name in declared.angles if name not in dataset]
-    if unknown:
-        LOG.warning(
-            "%s: no %s; the model averages over what is missing", layout.path, listing(unknown)
-        )
+    angles = {name: blocks[last + index] for index, name in enumerate(layout.angles)}
+    _add_angles(dataset, angles, declared, layout.path)
     if layout.scene_class is not None:
         dataset["scene_class"] = (("y", "x"), blocks[-1])
     dataset.attrs["radiometry"] = vars(layout.radiometry)
     return _georeferenced(dataset, source)
+
+
+def _add_angles(
+    dataset: xr.Dataset, angles: dict[str, Any], declared: Declaration, source: str
+) -> None:
+    """Add the angles of the file's bands, else those declared; note what is missing."""
+    relative = relative_azimuth(angles)
+    if relative is not None:
+        angles = {COLUMNS["psi"]: relative} | angles
+    add_angles(dataset, angles, declared)
+    unknown = [name for name in COLUMNS.values() if name not in dataset]
+    if unknown:
+        LOG.warning("%s: no %s; the model averages over what is missing", source, listing(unknown))
 
 
 def _quarter(height: int, width: int) -> int:
@@ -279,51 +300,29 @@ def _block(*, layout: Layout, numbers: tuple[int, ...], block_info: Any = None) 
     with _open(Path(layout.path)) as source:
         try:
             stored = source.read(list(numbers), window=(rows, columns))
+            hidden = ~np.isfinite(masked(source, 1, np.zeros(stored.shape[1:]), (rows, columns)))
         except RasterioIOError as error:
             raise InputError(f"{layout.path}: a block cannot be read, {error}") from error
         tags = [source.nodatavals[number - 1] for number in numbers]
     block = np.empty(stored.shape, np.float32)
     last, others = len(layout.bands), len(layout.angles)
-    block[:last] = _to_reflectance(stored[:last], layout.radiometry)
+    for index in range(last):
+        block[index] = _to_reflectance(stored[index], layout.radiometry, layout.missing[index])
     for index in range(last, len(numbers)):
         layer = stored[index].astype(np.float32)
-        layer[stored[index] == tags[index]] = np.nan
-        scale = layout.angle_scales[index - last] if index < last + others else 1.0
-        block[index] = layer * scale
+        is_angle = index < last + others
+        none = fillings(stored.dtype if is_angle else np.bool_, [tags[index]], zero=False)
+        layer[filling.missing(stored[index], none)] = np.nan
+        scale, offset = layout.angle_steps[index - last] if is_angle else (1.0, 0.0)
+        block[index] = layer * scale + offset
+    block[:, hidden] = np.nan
     return block
 
 
-def _to_reflectance(stored: np.ndarray, radiometry: Radiometry) -> np.ndarray:
-    """Apply no data, then scale and offset; in integers the customary fillings are no data too."""
-    missing = ~np.isfinite(stored)
-    if radiometry.nodata is not None:
-        missing |= stored == radiometry.nodata
-    if stored.dtype.kind in "iu":
-        for filling in FILLINGS:
-            missing |= stored == filling
+def _to_reflectance(
+    stored: np.ndarray, radiometry: Radiometry, missing: tuple[float, ...]
+) -> np.ndarray:
+    """Apply no data, then scale and offset."""
+    empty = ~np.isfinite(stored) | filling.missing(stored, missing)
     reflectance = stored * np.float64(radiometry.scale) + radiometry.offset
-    return np.where(missing, np.nan, reflectance).astype(np.float32)
-
-
-def _scene_file(path: Path, dataset: xr.Dataset) -> xr.DataArray:
-    """Read scene classes onto the grid of the image, each pixel the class it lies in."""
-    reflectance = dataset["reflectance"]
-    crs, transform = dataset.rio.crs, dataset.rio.transform()
-    height, width = reflectance.sizes["y"], reflectance.sizes["x"]
-    with _open(path) as source:
-        if source.crs is None or crs is None:
-            raise InputError(f"{path}: expected a coordinate reference system, found none")
-        with WarpedVRT(
-            source,
-            crs=crs,
-            transform=transform,
-            height=height,
-            width=width,
-            resampling=Resampling.nearest,
-            nodata=0,
-        ) as warped:
-            classes = warped.read(1)
-    if not classes.any():
-        raise InputError(f"{path}: expected scene classes over the image, found none there")
-    chunks = {axis: reflectance.chunksizes[axis] for axis in ("y", "x")}
-    return xr.DataArray(classes, dims=("y", "x")).chunk(chunks)
+    return np.where(empty, np.nan, reflectance).astype(np.float32)

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioIOError
 
@@ -29,6 +31,7 @@ A row of blocks of a Sentinel-2 tile, with what it shares with the next one, tak
 _Key = tuple[str, int, int]
 _kept: "OrderedDict[_Key, _Kept]" = OrderedDict()
 _turn = threading.Lock()
+_masks: "WeakKeyDictionary[Any, int | None]" = WeakKeyDictionary()
 
 
 @contextmanager
@@ -81,6 +84,17 @@ def borrowed(path: str, driver: str) -> Iterator[Any]:
     finally:
         with _turn:
             kept.users -= 1
+
+
+def mask_of(source: Any) -> int | None:
+    """Return the alpha band of an open file, 0 where it has a mask of its own, None without."""
+    with _turn:
+        if source not in _masks:
+            colours = source.colorinterp
+            alpha = colours.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colours else 0
+            own = MaskFlags.per_dataset in source.mask_flag_enums[0]
+            _masks[source] = alpha if own or alpha else None
+        return _masks[source]
 
 
 def _key(path: str) -> _Key:

@@ -9,7 +9,7 @@ takes that of most of the finer ones.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isclose
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import dask.array as da
 import numpy as np
@@ -18,7 +18,8 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioIOError
 
-from inversion.readers.handles import borrowed, forget, opened
+from inversion.readers import filling
+from inversion.readers.handles import borrowed, forget, mask_of, opened
 from physvae.errors import InputError
 
 TILE = 640
@@ -73,10 +74,13 @@ class Layer:
     codes: bool = False
 
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
-        """Return the numbers of the file [y, x] between two rows and two columns."""
+        """Return the numbers of the file [y, x] between two rows and two columns.
+
+        Those that the file's own mask or alpha band leaves out are NaN.
+        """
         try:
             with borrowed(self.path, self.driver) as source:
-                return source.read(self.index, window=place)
+                return masked(source, self.index, source.read(self.index, window=place), place)
         except RasterioIOError as error:
             forget(self.path)
             raise InputError(f"{self.path}: a block cannot be read, {error}") from error
@@ -107,6 +111,19 @@ class Decoded:
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the classes [y, x] between two rows and two columns of the masks."""
         return self.decode(np.stack([mask.stored(place) for mask in self.masks]))
+
+
+def masked(
+    source: Any, index: int, stored: np.ndarray, place: tuple[Span, Span] | tuple[slice, slice]
+) -> np.ndarray:
+    """Return numbers that were read with NaN where a file's mask or alpha band leaves them out."""
+    band = mask_of(source)
+    if band is None:
+        return stored
+    there = source.read(band, window=place) if band else source.read_masks(index, window=place)
+    if there.all():
+        return stored
+    return np.where(there > 0, stored, np.nan)
 
 
 class Readable(Protocol):
@@ -284,7 +301,7 @@ def window(layer: Readable, rows: Span, columns: Span) -> np.ndarray:
     place = (_outer(rows, layer.ratio), _outer(columns, layer.ratio))
     stored = layer.stored(place)
     value = stored.astype(np.float32)
-    value[np.isin(stored, layer.missing)] = np.nan
+    value[filling.missing(stored, layer.missing)] = np.nan
     if (layer.scale, layer.offset) != (1.0, 0.0):
         value = (value * np.float64(layer.scale) + layer.offset).astype(np.float32)
     size = (rows[1] - rows[0], columns[1] - columns[0])
