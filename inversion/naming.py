@@ -7,7 +7,7 @@ from types import MappingProxyType
 from inversion.geometry import COLUMNS
 
 _BAND = re.compile(r"B(?:AND)?[ _-]?0*(\d{1,2})(A?)", re.IGNORECASE)
-_COUNTED = re.compile(r"BAND[ _-]?([1-9]\d*)", re.IGNORECASE)
+_COUNTED = re.compile(r"(?:BAND[ _-]?)?([1-9]\d*)", re.IGNORECASE)
 _SENTINEL2 = {
     "coastal": "B1", "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5",
     "rededge2": "B6", "rededge3": "B7", "rededge071": "B5", "rededge075": "B6",

@@ -173,8 +173,13 @@ def _along(
     names = _declared(declared, count, path)
     if names:
         return Bands(layers, names, None)
-    labels = [str(t) for t in store.get(axis, xr.DataArray([])).to_numpy()]
-    names = labels or [f"Band {number}" for number in range(1, count + 1)]
+    described = array.attrs.get("long_name")  # by rioxarray, a text for every band
+    if isinstance(described, (list, tuple, np.ndarray)) and len(described) == count:
+        names = [str(text) for text in described]
+    elif axis in store.variables:
+        names = [str(text) for text in store[axis].to_numpy()]
+    else:
+        names = [f"Band {number}" for number in range(1, count + 1)]
     return Bands(layers, names, _spectrum(store, axis, names, path))
 
 

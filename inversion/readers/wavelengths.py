@@ -62,7 +62,6 @@ def spectrum(
     center = center * factor
     spacing = np.abs(np.gradient(center)) if count > 1 else np.full(count, np.nan)
     if not len(widths):
-        LOG.warning("%s: no fwhm; the distance between neighbouring bands is taken", source)
         return Spectrum(center, spacing, False)
     fwhm = np.asarray(widths, float) * factor
     return Spectrum(center, np.where(fwhm > 0, fwhm, spacing), True)
@@ -151,11 +150,15 @@ def _contradicting(
 def usable(stated: Spectrum, good: Sequence[bool], source: str) -> list[int]:
     """Return the places of the bands that are good and within what sensors' responses cover.
 
+    A note says where their widths are not stated.
+
     Raises
     ------
     InputError
         Fewer than two.
     """
+    if not stated.widths_stated:
+        LOG.warning("%s: no fwhm; the distance between neighbouring bands is taken", source)
     use = [
         i
         for i, center in enumerate(stated.center)
