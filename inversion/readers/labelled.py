@@ -279,4 +279,5 @@ def _add_classes(
         elif is_class(str(name)) or str(name).lower() in OTHER_MASKS:
             LOG.warning("%s: %s is not read; clouds may be estimated", path, name)
     if layers:
-        dataset["scene_class"] = (("y", "x"), cube(layers[-1:], grid, chunk)[0])
+        classes = replace(layers[-1], codes=True)
+        dataset["scene_class"] = (("y", "x"), cube([classes], grid, chunk)[0])
