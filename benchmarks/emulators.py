@@ -14,7 +14,7 @@ at 20,000 and 8 TB at a million, and the work as the cube. `LAI` is the rms chan
 the model sentinel-2 finds in a method's spectra against exact ones.
 
 --cards measures every shipped emulator on the 100,000 draws of its card and ends with 1 where a
-figure is off by more than 2 %; --traits compares all traits for the shipped emulator at 1 nm.
+figure is off by more than 2 % (50 % for the greatest errors, which hang on single draws); --traits compares all traits for the shipped emulator at 1 nm.
 """
 
 import argparse
@@ -88,10 +88,16 @@ def carded(name: str) -> int:
     plan = parse_plan(emulator.record["training"], name)
     scores, calibration = measure(plan, ProsailSource(plan.simulator, ("rso",)), emulator)
     found, stated = {**scores.figures(), **calibration}, emulator.record["figures"]
-    print(f"\n{plan.name:16}{'card':>13}{'here':>13}")
+    print(f"\n{plan.name:24}{'card':>13}{'here':>13}")
+    found = {key: value for key, value in found.items() if not isinstance(value, dict)}
     for key, value in found.items():
-        print(f"{key:16}{stated[key]:13.6g}{value:13.6g}")
-    return int(any(abs(found[k] - stated[k]) > 0.02 * abs(stated[k]) for k in found))
+        print(f"{key:24}{stated[key]:13.6g}{value:13.6g}")
+    return int(any(abs(found[k] - stated[k]) > slack(k) * abs(stated[k]) for k in found))
+
+
+def slack(figure: str) -> float:
+    """How far a figure may be from its card's; an ascent may end on another peak."""
+    return 0.5 if figure.startswith("ascent_") or figure.endswith("_greatest") else 0.02
 
 
 def fits(method: str, n: int) -> bool:

@@ -1,6 +1,7 @@
 """What a network sees of parameters and angles, scaled to mean 0 and standard deviation 1.
 
 plain     the values over the width of the box; zeniths and azimuth also as cosines
+edges     these held within the box, and their logarithms, which tell 0 from little
 canopy    these, the roots of the values, and what 4SAIL makes of leaf angles and geometry: ks, ko,
           sob, sof, the gaps τss, τoo, τssoo, and the hot-spot integral (see rtm.foursail)
 """
@@ -70,6 +71,29 @@ class Plain(nn.Module):
         return (raw - self.centre.to(raw)) / self.spread.to(raw)
 
 
+class Edges(Plain):
+    """Values held within the box, their logarithms, and cosines of the angles."""
+
+    _LEAST = 1e-3  # of the width of the box
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return 2 * len(self.low) + self.angles
+
+    def raw(self, theta: Tensor, angles: Tensor) -> Tensor:
+        """Features before scaling [n, feature]."""
+        unit = self.unit(theta, angles).clamp(0.0, 1.0)
+        view = torch.lerp(self.low, self.low + self.width, unit)[:, len(self.low) - self.angles :]
+        cosines = (view * (math.pi / 180.0)).cos()
+        return torch.cat([unit, (unit + self._LEAST).log(), cosines], -1)
+
+    def beyond(self, theta: Tensor, angles: Tensor) -> Tensor:
+        """How far each input lies outside the box, over its width [n, input]."""
+        unit = self.unit(theta, angles)
+        return (unit - unit.clamp(0.0, 1.0)).abs()
+
+
 class CanopyFeatures(Plain):
     """The same with the geometry of 4SAIL; for a simulator that is `rtm.Prosail`."""
 
@@ -125,4 +149,4 @@ class CanopyFeatures(Plain):
         return torch.stack(columns, -1)
 
 
-FEATURES = {"plain": Plain, "canopy": CanopyFeatures}
+FEATURES = {"plain": Plain, "edges": Edges, "canopy": CanopyFeatures}

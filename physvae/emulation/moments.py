@@ -9,11 +9,14 @@ The optimum of a VAE with a linear decoder is probabilistic PCA (Tipping & Bisho
 μ(x) = M⁻¹Wᵀ(x - m), posterior covariance s²M⁻¹.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+_SWEEPS = 4  # of exchanges among the nodes
+_RIDGE = 1e-13  # of the greatest variance, keeps rows apart that hardly differ
 
 
 class Moments(NamedTuple):
@@ -59,6 +62,17 @@ def moments(parts: Iterable[Tensor]) -> Moments:
     return Moments(mean + shift, square / n - torch.outer(mean, mean), n)
 
 
+def mixed(each: Sequence[tuple[float, Moments]]) -> Moments:
+    """Moments of several kinds of draws together, each with its weight."""
+    total = sum(weight for weight, _ in each)
+    mean = torch.stack([weight / total * own.mean for weight, own in each]).sum(0)
+    covariance = torch.zeros_like(each[0][1].covariance)
+    for weight, own in each:
+        apart = own.mean - mean
+        covariance += weight / total * (own.covariance + torch.outer(apart, apart))
+    return Moments(mean, covariance, sum(own.n for _, own in each))
+
+
 def linear_vae(covariance: Tensor, latents: int, sd: float = 0.0) -> Linear:
     """The linear auto-encoder of a covariance [wavelength, wavelength].
 
@@ -88,26 +102,55 @@ def choose_nodes(covariance: Tensor, count: int, first: list[int]) -> list[int]:
     """Rows that tell most about all others: `first`, then the best ones one by one.
 
     A row's worth is the variance of all rows that a linear function of it explains beyond those
-    already chosen (pivoted Cholesky with the greatest drop of the trace).
+    already chosen (pivoted Cholesky with the greatest drop of the trace). Then each but `first`
+    is exchanged for the best in its place, until no exchange explains more.
     """
-    rest = covariance.clone()
     scale = float(covariance.diagonal().max())
-    chosen: list[int] = []
-    for index in range(max(count, len(first))):
-        if index < len(first):
-            best = first[index]
-        else:
-            worth = (rest**2).sum(0) / rest.diagonal().clamp(min=1e-12 * scale)
-            worth[chosen] = -1.0
-            best = int(worth.argmax())
+    chosen = list(first)
+    rest = _unexplained(covariance, chosen, scale)
+    while len(chosen) < count:
+        best = _best(rest, chosen, scale)
         chosen.append(best)
         column = rest[:, best].clone()
         if column[best] > 1e-13 * scale:
             rest = rest - torch.outer(column, column) / column[best]
+    return _exchanged(covariance, chosen, len(first), scale)
+
+
+def _exchanged(covariance: Tensor, chosen: list[int], kept: int, scale: float) -> list[int]:
+    """The rows after exchanges one by one; the first ones are kept."""
+    least = float(_unexplained(covariance, chosen, scale).trace())
+    for _ in range(_SWEEPS):
+        before = least
+        for old in chosen[kept:]:
+            others = [row for row in chosen if row != old]
+            new = [*others, _best(_unexplained(covariance, others, scale), others, scale)]
+            trace = float(_unexplained(covariance, new, scale).trace())
+            if trace < least * (1.0 - 1e-6):
+                chosen, least = new, trace
+        if least >= before:
+            break
     return chosen
 
 
-def regression(cross: Tensor, inner: Tensor, ridge: float = 1e-13) -> Tensor:
+def _best(rest: Tensor, chosen: list[int], scale: float) -> int:
+    """The row that explains most of an unexplained covariance."""
+    worth = rest.square().sum(0) / rest.diagonal().clamp(min=1e-12 * scale)
+    worth[chosen] = -1.0
+    return int(worth.argmax())
+
+
+def _unexplained(covariance: Tensor, chosen: list[int], scale: float) -> Tensor:
+    """The covariance that a linear function of some rows leaves."""
+    if not chosen:
+        return covariance.clone()
+    eye = torch.eye(len(chosen), dtype=covariance.dtype)
+    root = torch.linalg.cholesky(covariance[chosen][:, chosen] + _RIDGE * scale * eye)
+    explained = torch.linalg.solve_triangular(root, covariance[chosen], upper=False)
+    return covariance - explained.T @ explained
+
+
+def regression(cross: Tensor, inner: Tensor, ridge: float = _RIDGE) -> Tensor:
     """Coefficients of targets on nodes [target, node].
 
     `cross` is the covariance [target, node], `inner` that of the nodes; `ridge` times the greatest

@@ -102,9 +102,23 @@ class FitPlan(Section):
     latent: Weight = 0.01
 
 
-class ErrorPlan(Section):
-    """The standard error of emulation, fitted to draws that trained nothing else."""
+class EdgesPlan(Section):
+    """Draws of corners, faces and low absorbers, for which spectra are hardest to tell.
 
+    Of each kind `draws` weigh `weight` against 1 of all draws inside the box, 0 leaves them out.
+    """
+
+    weight: Weight = 0.01
+    draws: Annotated[int, Field(ge=100)] = 40_000
+
+
+class ErrorPlan(Section):
+    """The standard error of emulation, fitted to draws that trained nothing else.
+
+    `features` are those of `physvae.emulation.features`.
+    """
+
+    features: Literal["plain", "edges"] = "edges"
     width: Width = 64
     shapes: Annotated[int, Field(ge=1, le=64)] = 8
     steps: Count = 1500
@@ -120,6 +134,7 @@ class EmulatorConfig(Section):
     simulator: SimulatorPlan = ProsailPlan()
     factors: tuple[Factor, ...] = ("rso",)
     draws: Annotated[int, Field(ge=100)] = 40_000
+    edges: EdgesPlan = EdgesPlan()
     vae: VAEPlan = VAEPlan()
     interpolator: InterpolatorPlan = NetworkPlan()
     fit: FitPlan = FitPlan()

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from physvae.emulation.plans import ProsailPlan, TablePlan
 from physvae.emulation.reading import read_pairs
+from physvae.emulation.regions import REGIONS
 from physvae.errors import InputError
 from rtm import GEOMETRY, TRAITS, Parameter, ParameterSpace, Prosail
 from rtm.parameters import canonical
 from rtm.products import par_quadrature
+
+_TURN = 1 << 40  # between the seeds of two regions
 
 
 class Draws(NamedTuple):
@@ -25,7 +28,7 @@ class Draws(NamedTuple):
 
 
 class ProsailSource:
-    """`rtm.Prosail`, drawn uniformly from the box.
+    """`rtm.Prosail`, drawn from the box, see `physvae.emulation.regions`.
 
     Parameters
     ----------
@@ -46,15 +49,27 @@ class ProsailSource:
         """Compile the physics."""
         self.model.compile()
 
-    def draw(self, n: int, seed: int, held_out: bool = False) -> Draws:
-        """Fresh draws; held-out ones come from other seeds."""
+    def draw(
+        self, n: int, seed: int, held_out: bool = False, region: str = "inside"
+    ) -> Draws:  # fmt: skip
+        """Fresh draws; held-out ones and those of other regions come from other seeds."""
         self.ready()
-        generator = torch.Generator().manual_seed(2 * seed + held_out)
-        theta = _uniform(self.space, n, generator)
-        angles = _uniform(self.geometry, n, generator)
+        turn = list(REGIONS).index(region)
+        generator = torch.Generator().manual_seed(2 * seed + held_out + _TURN * turn)
+        if turn:
+            theta, angles = self._drawn(n, region, generator)
+        else:
+            theta, angles = (_uniform(s, n, generator) for s in (self.space, self.geometry))
         with torch.no_grad():
             seen = self.model(theta, angles)
         return Draws(theta, angles, {name: getattr(seen, name) for name in self.factors})
+
+    def _drawn(self, n: int, region: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """theta and angles of a region, float32, at their bounds to the bit."""
+        both = (*self.space.parameters, *self.geometry.parameters)
+        low, high = (torch.tensor([getattr(p, end) for p in both]) for end in ("low", "high"))
+        values = torch.lerp(low, high, REGIONS[region](n, both, generator))
+        return values[:, : len(self.space)], values[:, len(self.space) :]
 
     def on(self, wavelength: Tensor) -> "ProsailSource":
         """The same source on other wavelengths."""

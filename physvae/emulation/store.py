@@ -99,7 +99,10 @@ def _built(config: EmulatorConfig, record: dict, tensors: dict[str, Tensor]) -> 
         canopy = config.interpolator.features == "canopy" and isinstance(plan, ProsailPlan)
         model = physics(plan, wavelength) if canopy else None  # pyright: ignore
         interpolator = Network(space, geometry, config.interpolator, latents, model)
-    error = StandardError(space, geometry, config.error, size)
+    plan_of_error = config.error
+    if "features" not in record["training"]["error"]:  # made before there were others
+        plan_of_error = plan_of_error.model_copy(update={"features": "plain"})
+    error = StandardError(space, geometry, plan_of_error, size)
     emulator = Emulator(
         config.name, space, geometry, interpolator, decoders, error, wavelength, bands
     )

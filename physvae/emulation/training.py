@@ -18,13 +18,16 @@ from torch import Tensor
 from physvae.emulation.closed_form import fit_nodes
 from physvae.emulation.drawing import AnySource, Report, parts
 from physvae.emulation.emulator import Emulator
+from physvae.emulation.extremes import slope_errors, worst_case
 from physvae.emulation.fitting import fit_network
 from physvae.emulation.plans import EmulatorConfig, ProsailPlan
+from physvae.emulation.regions import EDGES
 from physvae.emulation.scores import Scores
 from physvae.emulation.sources import ProsailSource, TableSource
 from physvae.emulation.uncertainty import fit_error
 
 _ERROR, _SCORE = 202, 303  # added to the seed of held-out draws
+_EDGE_DRAWS = 20_000
 
 
 def quiet(stage: str, step: int, steps: int, loss: float) -> None:
@@ -85,15 +88,19 @@ def fit_emulator(
 
 
 @torch.no_grad()
-def _pairs(source: AnySource, emulator: Emulator, n: int, seed: int):
+def _pairs(source: AnySource, emulator: Emulator, n: int, seed: int, region: str = "inside"):
     """Held-out draws with what the emulator makes of them."""
     emulator.compile()
-    for drawn in parts(source, n, seed, held_out=True):
+    for drawn in parts(source, n, seed, held_out=True, region=region):
         yield drawn, emulator(drawn.theta, drawn.angles).rso
 
 
 def _fit_error(config: EmulatorConfig, source: AnySource, emulator: Emulator) -> None:
-    drawn = list(_pairs(source, emulator, config.error.draws, config.seed + _ERROR))
+    n, seed = config.error.draws, config.seed + _ERROR
+    drawn = list(_pairs(source, emulator, n, seed))
+    if isinstance(source, ProsailSource):
+        for region in (*EDGES, "outside"):
+            drawn += _pairs(source, emulator, n // 2, seed, region)
     theta = torch.cat([d.theta for d, _ in drawn])
     angles = torch.cat([d.angles for d, _ in drawn])
     error = torch.cat([x - d.spectra["rso"] for d, x in drawn])
@@ -107,10 +114,28 @@ def measure(config: EmulatorConfig, source: AnySource, emulator: Emulator) -> tu
 
     `inside_1` and `inside_2` are the shares of errors within one and two standard errors (68 and
     95 % for normal errors), `error_rank` the rank correlation of a spectrum's stated and true rms.
+    Of our own physics also: these figures by region, `worst_case` and `slope_errors`.
     """
+    scores, figures = _measured(source, emulator, config.evaluation, _SCORE, "inside")
+    if isinstance(source, ProsailSource):
+        for region in (*EDGES, "outside"):
+            own, shares = _measured(source, emulator, _EDGE_DRAWS, _SCORE, region)
+            found = own.figures()
+            figures |= {f"{region}_{k}": found[k] for k in ("rmse", "greatest")}
+            figures[f"{region}_inside_2"] = shares["inside_2"]
+        worst = worst_case(emulator, source)
+        figures |= {f"ascent_{k}": v for k, v in worst._asdict().items()}
+        figures |= {f"slope_{k}": v for k, v in slope_errors(emulator, source).items()}
+    return scores, figures
+
+
+def _measured(
+    source: AnySource, emulator: Emulator, n: int, seed: int, region: str
+) -> tuple[Scores, dict]:
+    """Scores on n held-out draws of a region, and how the standard error does there."""
     scores, inside, stated, true = Scores(), torch.zeros(2), [], []
     count = 0
-    for drawn, emulated in _pairs(source, emulator, config.evaluation, _SCORE):
+    for drawn, emulated in _pairs(source, emulator, n, seed, region):
         exact = drawn.spectra["rso"]
         scores.add(exact, emulated)
         with torch.no_grad():

@@ -1,6 +1,10 @@
 """The standard error of an emulator, by wavelength and inputs.
 
-    ln s(λ | θ, angles) = b(λ) + Σ_r B_r(λ)·u_r(θ, angles),  u a small network
+    ln s(λ | x) = b(λ) + Σ_r B_r(λ)·u_r(x) + Σ_j g_j·ln(1 + d_j)
+
+    x      the inputs θ and angles, held within the box
+    u      a small network
+    d, g   how far an input lies outside, in widths of the box, and how fast the error grows, > 0
 
 fitted to the errors e of held-out draws by their likelihood, Σ ln s + ½(e/s)², and then widened or
 narrowed at every wavelength until the mean of (e/s)² over other held-out draws is 1.
@@ -9,11 +13,12 @@ narrowed at every wavelength until the mean of (e/s)² over other held-out draws
 import torch
 from torch import Tensor, nn
 
-from physvae.emulation.features import Plain
+from physvae.emulation.features import FEATURES, Edges
 from physvae.emulation.plans import ErrorPlan
 from rtm import ParameterSpace
 
 _LEAST = 1e-7
+_LEAST_GROWTH = 0.1
 
 
 class StandardError(nn.Module):
@@ -31,18 +36,25 @@ class StandardError(nn.Module):
         self, space: ParameterSpace, geometry: ParameterSpace, plan: ErrorPlan, size: int
     ) -> None:
         super().__init__()
-        self.features = Plain(space, geometry)
+        self.features = FEATURES[plan.features](space, geometry)
         self.net = nn.Sequential(
             nn.Linear(self.features.size, plan.width), nn.SiLU(),
             nn.Linear(plan.width, plan.width), nn.SiLU(), nn.Linear(plan.width, plan.shapes),
         )  # fmt: skip
         self.last = nn.Linear(plan.shapes, size)
+        if isinstance(self.features, Edges):
+            self.growth = nn.Parameter(torch.zeros(len(space) + len(geometry)))
         with torch.no_grad():
             self.last.weight.mul_(0.1)
 
     def log(self, theta: Tensor, angles: Tensor) -> Tensor:
         """Ln s [n, size]."""
-        return self.last(self.net(self.features(theta.float(), angles.float())))
+        theta, angles = theta.float(), angles.float()
+        found = self.last(self.net(self.features(theta, angles)))
+        if not isinstance(self.features, Edges):
+            return found
+        growth = nn.functional.softplus(self.growth) + _LEAST_GROWTH
+        return found + (self.features.beyond(theta, angles).log1p() * growth).sum(-1, keepdim=True)
 
     def forward(self, theta: Tensor, angles: Tensor) -> Tensor:
         """Standard error of a reflectance [n, size]."""
@@ -53,8 +65,10 @@ def fit_error(
     model: StandardError, theta: Tensor, angles: Tensor, error: Tensor, steps: int, seed: int
 ) -> None:
     """Fit to the errors [n, size] of held-out draws; a fifth of them sets the width."""
-    n = len(error) * 4 // 5
     generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(error), generator=generator)
+    theta, angles, error = theta[order], angles[order], error[order]
+    n = len(error) * 4 // 5
     model.features.fit(theta, angles)
     with torch.no_grad():
         model.last.bias.copy_(error.square().mean(0).clamp(min=_LEAST**2).log() * 0.5)
