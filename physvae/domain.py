@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from physvae.scaling import log_reflectance
+from rtm.blocks import transformed
 
 
 class Domain(nn.Module):
@@ -45,6 +46,8 @@ class Domain(nn.Module):
         batch, reflectance = reflectance.shape[:-1], reflectance.reshape(-1, len(self.mean))
         seen = reflectance.isfinite()
         gap = log_reflectance(torch.nan_to_num(reflectance)) - self.mean
+        if torch.compiler.is_compiling() or transformed([reflectance]):
+            return (self._each(gap, seen) / self.limit).reshape(batch)
         distance = torch.zeros(len(reflectance), dtype=gap.dtype, device=gap.device)
         whole = seen.all(-1)
         distance[whole] = square(gap[whole], self.precision(torch.ones_like(seen[0])))
@@ -54,6 +57,15 @@ class Domain(nn.Module):
             found[rows] = square(gap[some][rows][:, pattern], self.precision(pattern))
         distance[some] = found
         return (distance / self.limit).reshape(batch)
+
+    def _each(self, gap: Tensor, seen: Tensor) -> Tensor:
+        """d² [n] by a matrix a spectrum, where what is computed may not hang on values."""
+        there = seen.double()
+        kept = self.covariance.double() * there.unsqueeze(-1) * there.unsqueeze(-2)
+        kept = kept + torch.diag_embed(1.0 - there)
+        gap = gap.double() * there
+        solved = torch.linalg.solve(kept, gap.unsqueeze(-1)).squeeze(-1)
+        return ((solved * gap).sum(-1) / there.sum(-1).clamp(min=1.0)).to(self.mean)
 
     def precision(self, pattern: Tensor) -> Tensor:
         """S⁻¹ of the bands of a pattern [band]."""

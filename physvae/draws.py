@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from rtm.modes import lasting
+
 DRAWS = 128  # quasi-random draws behind a mean or a quantile
 
 
 @lru_cache(maxsize=32)
+@lasting
 def sobol_points(draws: int, dimensions: int) -> Tensor:
     """Deterministic points in the open unit cube [draw, dimension], float64."""
     points = SobolEngine(dimensions, scramble=True, seed=0).draw(draws, dtype=torch.float64)

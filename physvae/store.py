@@ -21,6 +21,7 @@ from physvae.structured_likelihoods import LIKELIHOODS
 from physvae.summaries import Summaries
 from physvae.vae import PhysVAE
 from rtm import ParameterSpace, Sensor, SpectralSoil
+from rtm.modes import lasting
 from rtm.products import par_quadrature
 
 SHIPPED = Path(__file__).parent / "models"
@@ -124,6 +125,7 @@ def _soil(config: Config, fixed: dict[str, Tensor]):
     return SpectralSoil(*(fixed[f"soil.{key}"].numpy() for key in ("wavelength", "basis", "mean")))
 
 
+@lasting
 def load_model(name: str | Path, device: str = "cpu") -> PhysVAE:
     """A shipped model by name, or a model folder.
 

@@ -21,9 +21,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from physvae.sinh_arcsinh import SinhArcsinh
+from rtm.modes import lasting
+
+
+def _normal_rule(nodes: int) -> list[tuple[float, float]]:
+    """Nodes and weights of a mean over the standard normal distribution."""
+    at, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    return list(zip(at.tolist(), (weights / weights.sum()).tolist(), strict=True))
+
 
 NODES = 9
-NOMINAL = torch.linspace(-3.0, 3.0, 25)  # scores of the table
+_LOWEST, _HIGHEST, _STEP = -3.0, 3.0, 0.25
+NOMINAL = lasting(torch.linspace)(_LOWEST, _HIGHEST, 25)  # scores of the table, _STEP apart
+_RULE = tuple(_normal_rule(NODES))
 _EDGE = 1e-4  # of the range: a trait at its bound has no finite w
 
 
@@ -54,14 +64,13 @@ class Marginals:
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [..., trait]."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
         middle = self._share(0.0)  # from which deviations keep their digits
         first, second = torch.zeros_like(middle), torch.zeros_like(middle)
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        for node, weight in _RULE:
             if node != 0.0:
-                away = self._share(float(node)).sub_(middle)
-                first.add_(away, alpha=float(weight))
-                second.addcmul_(away, away, value=float(weight))
+                away = self._share(node).sub_(middle)
+                first.add_(away, alpha=weight)
+                second.addcmul_(away, away, value=weight)
         variance = second.addcmul_(first, first, value=-1.0).clamp_min_(0.0)
         span = self.high - self.low
         return self.low + span * (middle + first), span * variance.sqrt_()
@@ -89,8 +98,8 @@ class Marginals:
 
     def _actual(self, nominal: Tensor) -> Tensor:
         """[trait], linear between the nodes of the table and of slope 1 beyond them."""
-        inside = nominal.clamp(float(NOMINAL[0]), float(NOMINAL[-1]))
-        place = (inside - NOMINAL[0]) / (NOMINAL[1] - NOMINAL[0])
+        inside = nominal.clamp(_LOWEST, _HIGHEST)
+        place = (inside - _LOWEST) / _STEP
         cell = place.long().clamp(max=len(NOMINAL) - 2)
         column = torch.arange(len(nominal))
         low, high = self.table[cell, column], self.table[cell + 1, column]
@@ -105,7 +114,7 @@ class Marginals:
         column = torch.arange(len(self.widen))
         low, high = self.table[cell, column], self.table[cell + 1, column]
         place = cell + (inside - low) / (high - low)
-        return NOMINAL[0] + place * (NOMINAL[1] - NOMINAL[0]) + actual - inside
+        return _LOWEST + place * _STEP + actual - inside
 
 
 class Summary(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rtm.modes import constant, lasting, own_precision
 from rtm.parameters import TRAITS, ParameterSpace, check
 from rtm.prospect import plate_constants
 from rtm.prospect import prospect as plates
@@ -78,6 +79,7 @@ class Prospect(nn.Module):
     _plate: Tensor
     _weights: Tensor | None
 
+    @lasting
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
         wavelength: Tensor | np.ndarray | Sequence[float] | None = None, *, alpha: float = 40.0,
@@ -96,7 +98,8 @@ class Prospect(nn.Module):
             "_plate": plate, "_weights": weights,
         }  # fmt: skip
         for name, value in constants.items():
-            self.register_buffer(name, value, persistent=False)
+            kept = None if value is None else constant(value)
+            self.register_buffer(name, kept, persistent=False)
         self.space = ParameterSpace(
             tuple(TRAITS[name] for name in ("n_leaf", *LEAF_CONTENTS[leaf]))
         )
@@ -106,6 +109,7 @@ class Prospect(nn.Module):
         """The wavelengths asked for, or the sensor's [nm], float64."""
         return self._wavelength
 
+    @own_precision
     def forward(self, theta: Tensor) -> LeafOptics:
         """Optical properties of leaves.
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from rtm.leaf import cone, without_dry_matter
 from rtm.least_squares import minimise, spread
+from rtm.modes import lasting, own_precision
 from rtm.parameters import TRAITS, Parameter, check, expected, outside
 from rtm.prospect import plate_constants
 from rtm.prospect import prospect as plates
@@ -70,6 +71,8 @@ class LeafFit(NamedTuple):
     wavelength: Tensor
 
 
+@lasting
+@own_precision
 def invert_leaf(
     *, wavelength, reflectance=None, transmittance=None, leaf: str = "D",
     free: Sequence[str] | None = None, domain: tuple[float, float] = (400.0, 2500.0),

@@ -28,6 +28,8 @@ import torch
 from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor
 
+from rtm.modes import lasting
+
 _P = {  # of k⁰, k¹, …
     torch.float64: [
         97.45686564058093, 1539.7712949043462, 6226.1691645290675, 9654.774795675834,
@@ -296,6 +298,7 @@ def hot_spot_classic(alpha: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return (x.diff(dim=0) * y[:-1].exp() * expm1c(fall)).sum(0)
 
 
+@lasting
 def gauss_rule(nodes: int) -> Tensor:
     """Gauss-Legendre rule on (0, 1): [2, node] of nodes and weights, float64."""
     x, w = np.polynomial.legendre.leggauss(nodes)

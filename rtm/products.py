@@ -27,6 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtm.modes import lasting
+
 Number = TypeVar("Number", float, np.ndarray, Tensor)
 
 _PAR = {
@@ -132,6 +134,7 @@ def fapar(spectrum: Tensor, weights: Tensor) -> Tensor:
     return spectrum @ weights
 
 
+@lasting
 def par_quadrature() -> tuple[Tensor, Tensor]:
     """Wavelengths [nm] and weights of the mean over 400-700 nm, [node] both, float64.
 

@@ -19,8 +19,9 @@ from rtm.blocks import Outputs, in_blocks, in_even_blocks, in_parts
 from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.foursail2 import crowns, foursail2
-from rtm.fused import Function, Fused, Loops, digest, loopable, shared
+from rtm.fused import Function, Fused, Loops, available, digest, loopable, shared
 from rtm.lidf import Beta, Campbell, Verhoef, class_edges
+from rtm.modes import constant, lasting, own_precision
 from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
 from rtm.parameters import TRAITS, ParameterSpace, brown
 from rtm.prospect import Leaf, plate_constants, prospect
@@ -124,6 +125,7 @@ class Prosail(nn.Module):
     _short_rule: Tensor
     _weights: Tensor | None
 
+    @lasting
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
         wavelength: Tensor | np.ndarray | Sequence[float] | None = None, *,
@@ -183,13 +185,15 @@ class Prosail(nn.Module):
             "_weights": None if self.sensor is None else self.sensor.weights.T.contiguous(),
         }  # fmt: skip
         for name, value in constants.items():
-            self.register_buffer(name, value, persistent=False)
+            kept = None if value is None else constant(value)
+            self.register_buffer(name, kept, persistent=False)
 
     @property
     def wavelength(self) -> Tensor:
         """The wavelengths asked for, or the sensor's [nm], float64."""
         return self._wavelength
 
+    @own_precision
     def forward(self, theta: Tensor, angles: Tensor) -> CanopyReflectance:
         """Reflectance of canopies.
 
@@ -261,11 +265,13 @@ class Prosail(nn.Module):
             self._fused = self._shared().made()
         return self._fused
 
+    @lasting
     def _shared(self) -> Loops:
         """The loops of all models like this one."""
         if self._loops is None:
             twin = copy.copy(self)  # this one may go to other devices
-            twin._buffers = dict(self._buffers)
+            buffers = self._buffers.items()
+            twin._buffers = {k: None if x is None else constant(x) for k, x in buffers}
             soil = type(self.soil) if type(self.soil) in _SOILS else self.soil
             about = (self.space.names, self.layers, self.products, self.classic, type(self.lidf))
             key = (*about, soil, digest(self._buffers))
@@ -276,6 +282,7 @@ class Prosail(nn.Module):
         """What was made for the constants as they were."""
         self._loops, self._fused, self._compiled = None, None, None
 
+    @lasting
     def _apply(self, *args, **kwargs) -> "Prosail":
         self._forget()
         return super()._apply(*args, **kwargs)
@@ -286,7 +293,9 @@ class Prosail(nn.Module):
 
     def _worth_torch(self, theta: Tensor) -> bool:
         """Whether torch.compile is at work: where there could be no loops for float32."""
-        return theta.device.type != "cpu" or self._shared().made() is None
+        if theta.device.type != "cpu":
+            return True
+        return available() and self._shared().made() is None
 
     def _block(self, numbers: int) -> int:
         """Canopies a block: a multiple of 16 that gives spectral arrays of about that size."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rtm import response
 from rtm.catalogue import ALIASES, REGULAR, SENSORS, SensorInfo, sensors
+from rtm.modes import constant, lasting, own_precision
 from rtm.reduction import few_nodes
 from rtm.spectra import table
 
@@ -48,6 +49,10 @@ class Sensor:
     weights: Tensor
     center: Tensor
     fwhm: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("wavelength", "weights", "center", "fwhm"):
+            object.__setattr__(self, name, lasting(constant)(getattr(self, name)))
 
     @classmethod
     def from_responses(cls, name: str, wavelength, responses: dict) -> "Sensor":
@@ -149,6 +154,7 @@ class Sensor:
             center=self.center[rows], fwhm=self.fwhm[rows],
         )  # fmt: skip
 
+    @own_precision
     def apply(self, spectrum: Tensor) -> Tensor:
         """Band values [..., band] of a spectrum [..., wavelength] on this sensor's wavelengths."""
         if spectrum.shape[-1] != len(self.wavelength):

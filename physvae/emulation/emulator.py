@@ -11,6 +11,7 @@ from physvae.emulation.interpolators import Latents, Network, Nodes, Products
 from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import Decoder, LinearDecoder
 from rtm import CanopyReflectance, ParameterSpace, Sensor
+from rtm.modes import lasting, own_precision
 from rtm.prosail import fold
 
 FACTORS = ("rso", "rdo", "rsd", "rdd")
@@ -45,6 +46,7 @@ class Emulator(nn.Module):
     wavelength: Tensor | None
     _weights: Tensor | None
 
+    @lasting
     def __init__(
         self, name: str, space: ParameterSpace, geometry: ParameterSpace,
         interpolator: Network | Nodes, decoders: Mapping[str, Decoder], error: StandardError,
@@ -63,6 +65,7 @@ class Emulator(nn.Module):
         self.record: dict = {}
         self.sha256: str = ""
 
+    @own_precision
     def forward(self, theta: Tensor, angles: Tensor | None = None) -> CanopyReflectance:
         """Reflectance of canopies, as `rtm.Prosail` gives it.
 
@@ -86,6 +89,7 @@ class Emulator(nn.Module):
         bands = self.band is not None
         return CanopyReflectance._make([*fields, None if bands else self.wavelength, self.band])
 
+    @own_precision
     def standard_error(self, theta: Tensor, angles: Tensor | None = None) -> Tensor:
         """Standard error of rso [..., wavelength | band] for these inputs.
 
@@ -100,12 +104,12 @@ class Emulator(nn.Module):
     def outside(self, theta: Tensor, angles: Tensor | None = None) -> Tensor:
         """Whether any input lies outside the box, or is no number (bool [...])."""
         shape, flat, view = self._flat(theta, angles)
-        found = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+        inside = torch.ones(len(flat), dtype=torch.bool, device=flat.device)
         for values, space in ((flat, self.space), (view, self.geometry)):
             slack = 1e-6 * (space.high - space.low).to(values)
             low, high = space.low.to(values) - slack, space.high.to(values) + slack
-            found |= ~((values >= low) & (values <= high)).all(-1)
-        return found.reshape(shape)
+            inside = inside & ((values >= low) & (values <= high)).all(-1)
+        return ~inside.reshape(shape)
 
     def compile(self, **options) -> None:
         """Make the emulator fast, in place; a few seconds, as for `rtm.Prosail`."""
@@ -155,6 +159,7 @@ class Emulator(nn.Module):
         made._weights, made._once = weights, {}
         return made
 
+    @lasting
     def matrix(self, factor: str) -> Tensor:
         """From nodes to a factor [node + 1, wavelength | band], float64; the last row is added.
 
@@ -173,18 +178,35 @@ class Emulator(nn.Module):
 
     def _spectra(self, theta: Tensor, angles: Tensor) -> tuple[dict[str, Tensor], Products]:
         """Spectra by factor [n, wavelength | band], and the products [n]."""
-        if isinstance(self.interpolator, Nodes) and not self.training:
+        folded = not self.training and not torch.compiler.is_compiling()
+        if folded and isinstance(self.interpolator, Nodes):
             maps = {name: self._folded(name, theta) for name in self.factors}
             return self.interpolator.decoded(theta, angles, maps)
         latents: Latents = self.interpolator(theta, angles, self.factors)
         return {k: self._decode(k, z) for k, z in latents.z.items()}, latents.products
 
+    @lasting
     def _folded(self, factor: str, theta: Tensor) -> Tensor:
         """`matrix` in the dtype of theta, made once."""
         key = (factor, theta.dtype, theta.device)
         if key not in self._once:
             self._once[key] = self.matrix(factor).to(theta)
         return self._once[key]
+
+    def train(self, mode: bool = True) -> "Emulator":
+        """As for any module; what follows from the weights is computed anew."""
+        self._once.clear()
+        return super().train(mode)
+
+    @lasting
+    def _apply(self, *args, **kwargs) -> "Emulator":
+        self._once.clear()
+        return super()._apply(*args, **kwargs)
+
+    def load_state_dict(self, *args, **kwargs):
+        """As for any module; what follows from the weights is computed anew."""
+        self._once.clear()
+        return super().load_state_dict(*args, **kwargs)
 
     def _decode(self, factor: str, z: Tensor) -> Tensor:
         decoder = self.decoders[factor]
@@ -209,8 +231,7 @@ class Emulator(nn.Module):
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, len(self.space)).reshape(-1, len(self.space))
         view = angles.to(theta).expand(*shape, wanted).reshape(flat.shape[0], wanted)
-        azimuth = view[:, -1:] if self.geometry.names[-1:] == ("psi",) else view[:, :0]
-        if not ((azimuth >= 0.0) & (azimuth <= 180.0)).all():
+        if self.geometry.names[-1:] == ("psi",):
             view = torch.cat([view[:, :-1], fold(view[:, -1:])], -1)
         return shape, flat, view
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from physvae.emulation.features import FEATURES, CanopyFeatures
 from physvae.emulation.plans import NetworkPlan
 from rtm import CanopyReflectance, ParameterSpace, Prosail
-from rtm.blocks import room
+from rtm.blocks import room, transformed
 
 _FEW = 44  # rows of a matrix
 _ROWS = 128  # of a product, by thread
@@ -120,7 +120,8 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     On a processor a library keeps up with memory while there are few nodes. With more it takes
     nearly twice as long, unless it is given parts of rows whose results stay near.
     """
-    if x.requires_grad or x.device.type != "cpu":
+    plain = x.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed([x])
+    if x.requires_grad or not plain:
         return x @ matrix
     found = room(len(x), matrix.shape[1], dtype=x.dtype)
     few = len(matrix) <= _FEW

@@ -13,6 +13,7 @@ from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import DECODERS
 from physvae.folders import as_declared, names_in, read_folder, write_folder
 from rtm import Parameter, ParameterSpace
+from rtm.modes import lasting
 
 SHIPPED = Path(__file__).parents[1] / "emulators"
 
@@ -40,6 +41,7 @@ def save_emulator(emulator: Emulator, config: EmulatorConfig, folder: Path, figu
     emulator.sha256 = write_folder(folder, tensors, record)
 
 
+@lasting
 def load_emulator(name: str | Path, device: str = "cpu") -> Emulator:
     """A shipped emulator by name, or the folder of one.
 

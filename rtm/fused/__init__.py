@@ -10,6 +10,7 @@ that the formulas stand in one place, the torch code.
 
 from rtm.fused.kernel import Fused, loopable
 from rtm.fused.loops import Function, Loops, digest, shared
+from rtm.fused.machine import available
 from rtm.fused.program import Untraceable
 
-__all__ = ["Function", "Fused", "Loops", "Untraceable", "digest", "loopable", "shared"]
+__all__ = ["Function", "Fused", "Loops", "Untraceable", "available", "digest", "loopable", "shared"]

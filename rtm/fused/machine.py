@@ -1,22 +1,47 @@
-"""Text in LLVM's language to machine code for this processor, and its run on torch's threads."""
+"""Text in LLVM's language to machine code for this processor, and its run on torch's threads.
+
+llvmlite is looked for when the first loop is made; without it there are no loops, and torch
+computes what they would.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
-import llvmlite.binding as llvm
 import torch
+
+from rtm.fused.program import Untraceable
+
+
+@cache
+def available() -> bool:
+    """Whether there is an llvmlite to make loops with."""
+    try:
+        import llvmlite.binding  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _llvm() -> Any:
+    if not available():
+        raise Untraceable("loops need llvmlite")
+    import llvmlite.binding
+
+    return llvmlite.binding
 
 
 @cache
 def register() -> int:
     """Numbers of float32 in a register."""
+    llvm = _llvm()
     return 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
 
 
 def attributes() -> str:
     """Of a function for this processor, in LLVM's language."""
-    bits = 32 * register()
+    llvm, bits = _llvm(), 32 * register()
     return (
         f'"target-cpu"="{llvm.get_host_cpu_name()}" '
         f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
@@ -25,8 +50,9 @@ def attributes() -> str:
     )
 
 
-def engine(text: str) -> llvm.ExecutionEngine:
+def engine(text: str) -> Any:
     """The text as machine code, which is there as long as this is held."""
+    llvm = _llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(
