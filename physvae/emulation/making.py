@@ -179,9 +179,8 @@ By wavelength in errors.csv.
 {edges}
 ## Limits
 
-Inside this box; outside it extrapolates, the stated error grows with the distance and `outside` says
-so. Reflectances near 0 may come out
-slightly negative.
+Inside this box; outside it extrapolates, the stated error grows with the distance, and `outside`
+says so. Reflectances near 0 may come out slightly negative.
 
 | input | unit | low | high |
 |---|---|---|---|
