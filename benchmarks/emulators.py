@@ -8,13 +8,14 @@
 Every method learns from the same draws of the whole box with all angles and is measured on the
 same held-out ones (100,000 with --held-out 100000). Speed is that of prosail (numba) over the
 method's, per spectrum, timed in turns; `network` and `nodes` are the two interpolators of
-physvae.emulation, `nodes` with the exact physics at 48 wavelengths. Kernel methods stop at 2000
+physvae.emulation, `nodes` with the exact physics at 54 wavelengths. Kernel methods stop at 2000
 (Gaussian process) and 20,000 draws (ridge): their matrices grow as the square of the draws, 3 GB
 at 20,000 and 8 TB at a million, and the work as the cube. `LAI` is the rms change of the LAI that
 the model sentinel-2 finds in a method's spectra against exact ones.
 
 --cards measures every shipped emulator on the 100,000 draws of its card and ends with 1 where a
-figure is off by more than 2 % (50 % for the greatest errors, which hang on single draws); --traits compares all traits for the shipped emulator at 1 nm.
+figure is off by more than 2 % (50 % for the greatest errors, which hang on single draws);
+--traits compares all traits for the shipped emulator at 1 nm.
 """
 
 import argparse
@@ -362,7 +363,7 @@ def ours(interpolator: dict):
     def fit(source: ProsailSource, n: int, options):
         raw = {
             "name": "benchmark", "draws": max(n, 100), "interpolator": interpolator,
-            "vae": {"latents": 48 if interpolator["kind"] == "nodes" else 40},
+            "vae": {"latents": 54 if interpolator["kind"] == "nodes" else 40},
             "fit": {"steps": options.steps, "batch": 1024},
         }  # fmt: skip
         config = parse_plan(raw, "benchmark")
@@ -385,7 +386,7 @@ METHODS = {
     "pca-mlp": by_components(perceptron),
     "network, plain": ours({"kind": "network", "features": "plain"}),
     "network, canopy": ours({"kind": "network", "features": "canopy"}),
-    "nodes": ours({"kind": "nodes", "nodes": 48}),
+    "nodes": ours({"kind": "nodes", "nodes": 54}),
 }
 
 if __name__ == "__main__":

@@ -297,8 +297,8 @@ class PhysVAE(nn.Module):
     ) -> Estimate:
         names = (*variables, *(("lai",) if "lai" not in variables else ()))
         known = list(self.traits)
-        plain = self._loops is None or torch.compiler.is_compiling()
-        say = partial(said_plainly, self) if plain else self._loops
+        loops = None if torch.compiler.is_compiling() else self._loops
+        say = loops or partial(said_plainly, self)
         said = say(reflectance, angles, [known.index(name) for name in names])
         mean, sd, low, high = said[:4]
         for i, name in enumerate(names):

@@ -100,7 +100,7 @@ def _array(name: str, value: Any) -> np.ndarray:
     """Numbers as numpy has them; masked and missing ones are NaN."""
     try:
         if isinstance(value, np.ma.MaskedArray):
-            value = value.astype(np.float64).filled(np.nan)
+            value = np.ma.filled(value.astype(np.float64), np.nan)
         given = np.asarray(value)
         if given.dtype.kind == "O" and not isinstance(value, dict | set) and value is not None:
             given = given.astype(np.float64)

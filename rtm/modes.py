@@ -13,7 +13,8 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 _KINDS = ("cpu", "cuda")
 _SHORT = (torch.float16, torch.bfloat16)
 

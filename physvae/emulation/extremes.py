@@ -1,14 +1,14 @@
 """Where an emulator of our own physics errs most, and how far its slopes are off.
 
-    e       x̂ - x of rso; the ascent climbs the greatest e² of a spectrum over the box
-    slopes  rms of ∂x̂/∂p - ∂x/∂p over that of ∂x/∂p, over draws of the box and wavelengths;
-            vᵀ∂x/∂p for normal v has the same mean square
+e       x̂ - x of rso; the ascent climbs the greatest e² of a spectrum over the box
+slopes  rms of ∂x̂/∂p - ∂x/∂p over that of ∂x/∂p, over draws of the box and wavelengths;
+        vᵀ∂x/∂p for normal v has the same mean square
 """
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from physvae.emulation.drawing import parts
 from physvae.emulation.emulator import Emulator
@@ -16,7 +16,7 @@ from physvae.emulation.regions import EDGES
 from physvae.emulation.sources import ProsailSource
 
 _STEPS = 60
-_SCREENED = 8192  # draws of a region, of which the worst are climbed from
+_SCREENED, _STARTS = 8192, 100  # draws of a region, and how many of them are climbed from
 _FIRST, _LAST = 0.2, 0.002  # steps of the ascent, in widths of the box
 _SLOPES = 500  # draws
 _SEED = 404
@@ -31,11 +31,11 @@ class Worst(NamedTuple):
     inputs: dict[str, float]
 
 
-def worst_case(emulator: Emulator, source: ProsailSource, starts: int = 100) -> Worst:
-    """Climb from the worst `starts` draws of every region in the box to the greatest error."""
+def worst_case(emulator: Emulator, source: ProsailSource, draws: int = 20_000) -> Worst:
+    """Climb from the worst of some draws of every region in the box to the greatest error."""
     emulator.compile()
     low, width = _box(source)
-    at = [_worst_draws(emulator, source, region, starts) for region in ("inside", *EDGES)]
+    at = [_worst_draws(emulator, source, region, draws) for region in ("inside", *EDGES)]
     unit = (torch.cat(at) - low) / width
     top, best = unit.clone(), torch.zeros(len(unit))
     for k in range(_STEPS):
@@ -52,14 +52,14 @@ def worst_case(emulator: Emulator, source: ProsailSource, starts: int = 100) -> 
 
 
 @torch.no_grad()
-def _worst_draws(emulator: Emulator, source: ProsailSource, region: str, n: int) -> Tensor:
-    """The inputs of the n worst of many draws [n, input]."""
+def _worst_draws(emulator: Emulator, source: ProsailSource, region: str, draws: int) -> Tensor:
+    """The inputs of the worst draws [n, input]."""
     inputs, errors = [], []
-    for drawn in parts(source, _SCREENED, _SEED, True, region):
+    for drawn in parts(source, min(draws, _SCREENED), _SEED, True, region):
         error = emulator(drawn.theta, drawn.angles).rso - drawn.spectra["rso"]
         errors.append(error.abs().amax(1))
         inputs.append(torch.cat([drawn.theta, drawn.angles], -1))
-    return torch.cat(inputs)[torch.cat(errors).topk(n).indices]
+    return torch.cat(inputs)[torch.cat(errors).topk(min(draws, _STARTS)).indices]
 
 
 def _told(emulator: Emulator, source: ProsailSource, x: Tensor) -> Worst:
@@ -72,7 +72,7 @@ def _told(emulator: Emulator, source: ProsailSource, x: Tensor) -> Worst:
     return Worst(float(error[k]), float(stated[k]), float(source.wavelength[k]), inputs)
 
 
-def slope_errors(emulator: Emulator, source: ProsailSource) -> dict[str, float]:
+def slope_errors(emulator: nn.Module, source: ProsailSource) -> dict[str, float]:
     """Relative error of the slopes of rso by input, float64."""
     drawn = source.draw(_SLOPES, _SEED, True)
     inputs = torch.cat([drawn.theta, drawn.angles], -1).double()

@@ -11,7 +11,7 @@ from physvae.emulation.drawing import Report
 from physvae.emulation.interpolators import Nodes
 from physvae.emulation.plans import EmulatorConfig, NodesPlan, ProsailPlan, TablePlan
 from physvae.emulation.store import save_emulator
-from physvae.emulation.training import Trained, fit_emulator, quiet
+from physvae.emulation.training import EDGE_DRAWS, Trained, fit_emulator, quiet
 from physvae.files import write_atomically
 
 
@@ -117,7 +117,8 @@ def _edges(figures: dict) -> str:
         if key.startswith("slope_")
     )
     numbers = {k: v for k, v in figures.items() if k.startswith("ascent_")}
-    return _EDGES.format(rows=rows, slopes=slopes, at=at, **numbers)
+    n = min(EDGE_DRAWS, figures["n"])
+    return _EDGES.format(n=n, rows=rows, slopes=slopes, at=at, **numbers)
 
 
 _REGIONS = {
@@ -128,7 +129,7 @@ _REGIONS = {
 }
 
 _EDGES = """
-At the edges, 20000 held-out draws each:
+At the edges, {n} held-out draws each:
 
 | draws | RMSE | greatest error | within two stated |
 |---|---|---|---|

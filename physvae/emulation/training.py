@@ -27,7 +27,7 @@ from physvae.emulation.sources import ProsailSource, TableSource
 from physvae.emulation.uncertainty import fit_error
 
 _ERROR, _SCORE = 202, 303  # added to the seed of held-out draws
-_EDGE_DRAWS = 20_000
+EDGE_DRAWS = 20_000
 
 
 def quiet(stage: str, step: int, steps: int, loss: float) -> None:
@@ -117,13 +117,14 @@ def measure(config: EmulatorConfig, source: AnySource, emulator: Emulator) -> tu
     Of our own physics also: these figures by region, `worst_case` and `slope_errors`.
     """
     scores, figures = _measured(source, emulator, config.evaluation, _SCORE, "inside")
+    edges = min(EDGE_DRAWS, config.evaluation)
     if isinstance(source, ProsailSource):
         for region in (*EDGES, "outside"):
-            own, shares = _measured(source, emulator, _EDGE_DRAWS, _SCORE, region)
+            own, shares = _measured(source, emulator, edges, _SCORE, region)
             found = own.figures()
             figures |= {f"{region}_{k}": found[k] for k in ("rmse", "greatest")}
             figures[f"{region}_inside_2"] = shares["inside_2"]
-        worst = worst_case(emulator, source)
+        worst = worst_case(emulator, source, edges)
         figures |= {f"ascent_{k}": v for k, v in worst._asdict().items()}
         figures |= {f"slope_{k}": v for k, v in slope_errors(emulator, source).items()}
     return scores, figures

@@ -13,4 +13,13 @@ from rtm.fused.loops import Function, Loops, digest, shared
 from rtm.fused.machine import available
 from rtm.fused.program import Untraceable
 
-__all__ = ["Function", "Fused", "Loops", "Untraceable", "available", "digest", "loopable", "shared"]
+__all__ = [
+    "Function",
+    "Fused",
+    "Loops",
+    "Untraceable",
+    "available",
+    "digest",
+    "loopable",
+    "shared",
+]

@@ -205,7 +205,7 @@ def test_the_shipped_card_comes_from_its_training_file(tmp_path):
     preset = SHIPPED.parent / "emulation" / "presets" / "prosail-d.toml"
     plan = tmp_path / "plan.toml"
     text = preset.read_text("utf-8").replace("evaluation = 100000", "evaluation = 10000")
-    plan.write_text(text.replace("[error]\ndraws = 40000", "[error]\ndraws = 2000\nsteps = 50"))
+    plan.write_text(text.replace("steps = 4000\ndraws = 40000", "steps = 50\ndraws = 2000"))
     assert call_train(plan, "-o", tmp_path / "made") == 0
     made, shipped = physvae.load_emulator(tmp_path / "made"), physvae.load_emulator("prosail-d")
     for key in ("rmse", "sam", "worst"):

@@ -22,6 +22,7 @@ SMALL = {
     "seed": 3,
     "simulator": {"kind": "prosail", "start": 500, "stop": 900, "step": 20},
     "draws": 3000,
+    "edges": {"draws": 500},
     "vae": {"latents": 8},
     "interpolator": {"kind": "network", "width": 64, "depth": 2, "features": "canopy"},
     "fit": {"steps": 150, "joint": 20, "batch": 512},

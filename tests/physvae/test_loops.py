@@ -102,3 +102,25 @@ def test_a_copy_of_a_compiled_model_is_the_model_without_loops(model, compiled, 
     assert compiled._loops is not None
     one, other = model.estimate(*pixels), twin.estimate(*pixels)
     assert torch.equal(one.mean["lai"], other.mean["lai"])
+
+
+def test_estimates_are_exported_and_mapped_with_missing_bands(compiled, pixels):
+    """The distance from the training spectra goes by a matrix a pixel there, to its rounding."""
+    reflectance, angles = pixels[0][:4].clone(), pixels[1][:4]
+    reflectance[0, 2] = reflectance[1, :2] = torch.nan
+
+    class Estimate(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = compiled
+
+        def forward(self, x, a):
+            found = self.model.estimate(x, a, ("lai",))
+            return found.mean["lai"], found.sd["lai"], found.novelty
+
+    expected = Estimate()(reflectance, angles)
+    program = torch.export.export(Estimate(), (reflectance, angles)).module()
+    for one, other in zip(program(reflectance, angles), expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    mapped = torch.func.vmap(compiled.domain)(reflectance)
+    torch.testing.assert_close(mapped, expected[2], atol=1e-4, rtol=1e-4)
