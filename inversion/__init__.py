@@ -7,16 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inversion.arrays import from_array
     from inversion.kernel import DEFAULT_VARIABLES
     from inversion.maps import retrieve
     from inversion.tables import retrieve_table
     from physvae.errors import InputError
 
-__all__ = ["DEFAULT_VARIABLES", "InputError", "retrieve", "retrieve_table"]
+__all__ = ["DEFAULT_VARIABLES", "InputError", "from_array", "retrieve", "retrieve_table"]
 
 _HOME = {
     "DEFAULT_VARIABLES": "inversion.kernel",
     "InputError": "physvae.errors",
+    "from_array": "inversion.arrays",
     "retrieve": "inversion.maps",
     "retrieve_table": "inversion.tables",
 }

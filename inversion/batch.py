@@ -119,7 +119,7 @@ def _combined(
     dates = [
         retrieve(
             image, job.source, wanted, job.device, keep_classes=job.declaration.keep_classes,
-            method=job.method, steps=job.steps,
+            method=job.method, steps=job.steps, check_radiometry=False,
         )
         for image in images
     ]  # fmt: skip

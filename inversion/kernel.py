@@ -91,7 +91,7 @@ def pick_device(device: str) -> str:
 
 def check_variables(variables: Sequence[str], model: Any) -> tuple[str, ...]:
     """Return the wanted variables; refuse those the model does not have, naming those it has."""
-    wanted = tuple(dict.fromkeys(variables))
+    wanted = tuple(dict.fromkeys([variables] if isinstance(variables, str) else variables))
     unknown = [name for name in wanted if name not in model.traits]
     if unknown or not wanted:
         found = ", ".join(map(repr, unknown)) or "none"

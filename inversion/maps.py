@@ -8,7 +8,9 @@ import numpy as np
 import torch
 import xarray as xr
 
+from inversion.arrays import canonical
 from inversion.geometry import COLUMNS
+from inversion.image_check import check_image
 from inversion.kernel import (
     DEFAULT_VARIABLES,
     check_variables,
@@ -18,7 +20,7 @@ from inversion.kernel import (
     scene_mask,
 )
 from inversion.methods import check_method, estimator
-from inversion.naming import band_id, listing
+from inversion.naming import band_ids, common_band, counting, listing
 from inversion.quality import Quality, flag_attributes
 from inversion.readers.declaration import KEEP_CLASSES
 from physvae.errors import InputError
@@ -50,25 +52,32 @@ def retrieve(
     batch: int | None = None,
     method: str = "amortised",
     steps: int = 200,
+    check_radiometry: bool = True,
 ) -> xr.Dataset:
     """Estimate traits for every pixel of an image.
 
     Parameters
     ----------
     dataset
-        `reflectance` with a dimension and coordinate `band` (ids such as ``B2``), 0-1, NaN where
-        missing; `sun_zenith_deg`, `view_zenith_deg`, `relative_azimuth_deg` [degree] as scalars or
-        maps, where known; perhaps `scene_class`. Any other dimensions (y, x, time, ...) are kept.
+        `reflectance` with a dimension and coordinate `band` (ids such as ``B2``), or a variable
+        for every band; 0-1, NaN where missing, or with scale and offset in the attributes; angles
+        [degree] under any of their names as scalars or maps, where known; perhaps scene classes
+        (`SCL`, `scene_class`). Any other dimensions (y, x, time, ...) are kept. `from_array` makes
+        it from anything else.
     model
         A shipped model's name, a model folder, or a loaded model.
     variables
-        Traits and products wanted, of those the model has.
+        Traits and products wanted, of those the model has; one name is one trait.
     device
         ``auto``, ``cpu`` or ``cuda``.
     keep_classes
         Scene classes that are estimated (default: vegetation and soil); empty keeps all.
     method, steps
         One of `inversion.methods.METHODS`; `steps` is how long an iterative one goes on.
+    check_radiometry
+        Whether a scale or offset that cannot be right is refused, as by `physvae retrieve`. Of a
+        lazy image a sample is computed for that, here and now: at most eight windows of 256 x 256
+        pixels of each of at most eight dates.
 
     Returns
     -------
@@ -79,14 +88,23 @@ def retrieve(
     Raises
     ------
     InputError
-        No `reflectance`, no `band` coordinate, or none of the model's bands.
+        No Dataset, no reflectance, none of the model's bands, integers without a scale, or
+        reflectance whose scale or offset cannot be right.
     UsageError
         A variable that the model does not have.
     """
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
     check_method(method)
-    reflectance = _bands_in_order(dataset, loaded.bands)
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"dataset: expected an xarray.Dataset, got {type(dataset).__name__};"
+            " inversion.from_array makes one"
+        )
+    dataset = canonical(dataset, known=loaded.bands)
+    reflectance = _bands_in_order(dataset, loaded)
+    if check_radiometry:
+        check_image(dataset.assign(reflectance=reflectance), keep_classes)
     angles = [dataset.get(COLUMNS[angle], xr.DataArray(np.nan)) for angle in loaded.angles]
     scene = [dataset["scene_class"]] if keep_classes and "scene_class" in dataset else []
     names = estimate_names(wanted)
@@ -124,23 +142,20 @@ def _estimated(quality: xr.DataArray) -> xr.DataArray:
     return (quality & left_out) == 0
 
 
-def _bands_in_order(dataset: xr.Dataset, bands: Sequence[str]) -> xr.DataArray:
+def _bands_in_order(dataset: xr.Dataset, model: Any) -> xr.DataArray:
     """Return reflectance with the model's bands in the model's order; an absent band is NaN."""
-    if "reflectance" not in dataset or "band" not in dataset["reflectance"].dims:
-        raise InputError(
-            "dataset: expected a variable reflectance with a dimension band,"
-            f" found {listing(dataset.data_vars)}"
-        )
-    reflectance = dataset["reflectance"]
-    if "band" not in reflectance.coords:
-        raise InputError("dataset: expected a coordinate band with the bands' ids, found none")
+    reflectance, bands = dataset["reflectance"], list(model.bands)
     found = [str(band) for band in reflectance["band"].to_numpy()]
-    ids = [band_id(band, bands) or band for band in found]
-    if not set(ids) & set(bands) or len(set(ids)) < len(ids):
+    named = zip(band_ids(found, bands), found, strict=True)
+    ids = [band or common_band(text, model.sensor) or text for band, text in named]
+    wanted = [band for band in ids if band in bands]
+    if not wanted or len(set(wanted)) < len(wanted):
         raise InputError(
-            f"dataset: expected bands {listing(bands)}, each once, found {listing(found)}"
+            f"dataset: expected bands {listing(bands)}, each once, found"
+            f" {listing(found)}{counting(found)}"
         )
-    ordered = reflectance.assign_coords(band=ids).reindex(band=list(bands))
+    known = [index for index, band in enumerate(ids) if band in bands]
+    ordered = reflectance.isel(band=known).assign_coords(band=wanted).reindex(band=bands)
     return ordered if ordered.chunks is None else ordered.chunk(band=-1)
 
 

@@ -38,6 +38,8 @@ _ANGLE_NAMES = {
 ANGLES = (*COLUMNS.values(), *_AZIMUTHS)
 """Names of angles, and of the azimuths whose difference is the relative one."""
 _CLASSES = ("scl", "scl20m", "sceneclass", "sceneclasses", "sceneclassification")
+OTHER_MASKS = ("qa_pixel", "fmask", "qa60", "cloud", "cloud_mask", "msk_cldprb", "cld", "clm")
+"""Masks that are not told in Sentinel-2's scene classes."""
 _AROUND = re.compile(r"^mean_|(_(angles?|deg|degrees?|mean))+$")
 
 

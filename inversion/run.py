@@ -188,7 +188,7 @@ def stopping(watched: Any) -> Iterator[None]:
 def _estimated(image: xr.Dataset, model: Any, job: Job, wanted: tuple[str, ...]) -> xr.Dataset:
     return retrieve(
         image, model, wanted, job.device, keep_classes=job.declaration.keep_classes,
-        method=job.method, steps=job.steps,
+        method=job.method, steps=job.steps, check_radiometry=False,
     )  # fmt: skip
 
 

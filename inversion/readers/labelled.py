@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from inversion.geometry import COLUMNS, relative_azimuth
-from inversion.naming import any_angle_name, band_ids, counting, is_class, listing
+from inversion.naming import OTHER_MASKS, any_angle_name, band_ids, counting, is_class, listing
 from inversion.radiometry import Radiometry
 from inversion.readers.declaration import Declaration
 from inversion.readers.envi import spectral_image
@@ -28,8 +28,6 @@ from physvae.errors import InputError, UsageError
 
 CHUNK = 256
 PLANES = (("y", "x"), ("northing", "easting"), ("lat", "lon"), ("latitude", "longitude"))
-OTHER_MASKS = ("qa_pixel", "fmask", "qa60", "cloud", "cloud_mask", "msk_cldprb", "cld", "clm")
-"""Masks that are not told in Sentinel-2's scene classes."""
 _WAVELENGTHS = ("wavelength", "wavelengths", "center_wavelength", "central_wavelength", "wl")
 _WIDTHS = ("fwhm", "bandwidth", "fwhms")
 
