@@ -96,15 +96,10 @@ def retrieve(
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
     check_method(method)
-    if not isinstance(dataset, xr.Dataset):
-        raise InputError(
-            f"dataset: expected an xarray.Dataset, got {type(dataset).__name__};"
-            " inversion.from_array makes one"
-        )
-    dataset = canonical(dataset, known=loaded.bands)
-    reflectance = _bands_in_order(dataset, loaded)
+    dataset = _understood(dataset, loaded)
+    reflectance = dataset["reflectance"]
     if check_radiometry:
-        check_image(dataset.assign(reflectance=reflectance), keep_classes)
+        check_image(dataset, keep_classes)
     angles = [dataset.get(COLUMNS[angle], xr.DataArray(np.nan)) for angle in loaded.angles]
     scene = [dataset["scene_class"]] if keep_classes and "scene_class" in dataset else []
     names = estimate_names(wanted)
@@ -140,6 +135,18 @@ def _estimated(quality: xr.DataArray) -> xr.DataArray:
     """Say which pixels were estimated; what was left out needs no further bit."""
     left_out = np.uint16(Quality.NO_DATA | Quality.MASKED_BY_SCENE_CLASS)
     return (quality & left_out) == 0
+
+
+def _understood(dataset: Any, model: Any) -> xr.Dataset:
+    """Return the canonical Dataset with the model's bands in the model's order."""
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"dataset: expected an xarray.Dataset, got {type(dataset).__name__};"
+            " inversion.from_array makes one"
+        )
+    parts = canonical(dataset, known=model.bands)
+    reflectance = _bands_in_order(parts, model)
+    return parts.drop_vars(["reflectance", "band"]).assign(reflectance=reflectance)
 
 
 def _bands_in_order(dataset: xr.Dataset, model: Any) -> xr.DataArray:

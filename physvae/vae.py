@@ -7,6 +7,7 @@ The physical latents are standard normal scores of the prior, so the prior is N(
 reflectance 0-1 with NaN where missing. `layout` says which axes stand before the last one.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from physvae.arrays import Array, as_tensor
 from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.draws import draw_quantile
@@ -155,7 +157,7 @@ class PhysVAE(nn.Module):
         """Every trait that can be estimated, with unit and bounds."""
         return trait_table(self.space)
 
-    def encode(self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None) -> Encoded:
+    def encode(self, reflectance: Array, angles: Array, days: Tensor | None = None) -> Encoded:
         """What the latents of spectra are.
 
         Parameters
@@ -180,7 +182,7 @@ class PhysVAE(nn.Module):
         return Encoded(scores, members[0].residual)
 
     def encode_members(
-        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+        self, reflectance: Array, angles: Array, days: Tensor | None = None
     ) -> list[Encoded]:
         """What each member of an ensemble says; a list of one for a single encoder."""
         seen = self._inputs(reflectance, angles)
@@ -190,7 +192,7 @@ class PhysVAE(nn.Module):
         return [Encoded(self.head(o[..., :size]), self.latents(o[..., size:])) for o in outs]
 
     def posterior(
-        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+        self, reflectance: Array, angles: Array, days: Tensor | None = None
     ) -> Posterior:
         """Joint posterior over θ [..., parameter]; arguments as for `encode`."""
         return Posterior(self.encode(reflectance, angles, days).scores, self.prior)
@@ -202,7 +204,7 @@ class PhysVAE(nn.Module):
         return Reconstruction(physical + self.residual(latent, physical, known), physical)
 
     def reconstruct(
-        self, reflectance: Tensor, angles: Tensor, days: Tensor | None = None
+        self, reflectance: Array, angles: Array, days: Tensor | None = None
     ) -> Reconstruction:
         """Both decodings of the posterior's centre; missing bands are filled in.
 
@@ -219,16 +221,16 @@ class PhysVAE(nn.Module):
 
     @torch.no_grad()
     def estimate(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] = DEFAULT_TRAITS,
+        self, reflectance: Array, angles: Array, variables: Sequence[str] = DEFAULT_TRAITS,
         days: Tensor | None = None,
     ) -> Estimate:  # fmt: skip
         """Traits with uncertainty and checks.
 
         Parameters
         ----------
-        reflectance : Tensor [..., band]
-        angles : Tensor [..., 3]
-        variables : tuple of str
+        reflectance, angles : Tensor or numpy array [..., band], [..., 3]
+            As for `encode`.
+        variables : tuple of str, or one name
             Keys of `traits`.
         days : Tensor [..., date], optional
             As for `encode`.
@@ -238,6 +240,7 @@ class PhysVAE(nn.Module):
         ValueError
             For a name that the model does not have; the message lists those it has.
         """
+        variables = (variables,) if isinstance(variables, str) else tuple(variables)
         unknown = [name for name in variables if name not in self.traits]
         if unknown:
             raise ValueError(
@@ -251,7 +254,7 @@ class PhysVAE(nn.Module):
         )
 
     def marginals(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...] | None = None
+        self, reflectance: Array, angles: Array, variables: tuple[str, ...] | None = None
     ) -> Marginals:
         """Marginal posterior of traits [..., trait], of all without `variables`.
 
@@ -362,8 +365,9 @@ class PhysVAE(nn.Module):
         seen = reflectance.isfinite().sum(-1).clamp_min(1)
         return self.likelihood.misfit(reflectance, physical) / seen / self.misfit_limit
 
-    def _inputs(self, reflectance: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    def _inputs(self, reflectance: Array, angles: Array) -> tuple[Tensor, Tensor]:
         """Check the last axes; bring both to the model's dtype and device, and to one batch."""
+        reflectance, angles = as_tensor("reflectance", reflectance), as_tensor("angles", angles)
         if reflectance.shape[-1] != len(self.bands):
             raise ValueError(
                 f"reflectance: expected a last axis of {len(self.bands)} bands "

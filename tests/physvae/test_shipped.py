@@ -259,3 +259,15 @@ def test_a_spectrometer_tells_more_than_ten_bands_and_less_without_its_windows(
     broad = model.estimate(ten.reflectance, ten.angles, ("cab", "cw"))
     for name in ("cab", "cw"):
         assert found["all"][name] < float(broad.sd[name].mean())
+
+
+def test_arrays_of_numpy_are_as_good_as_tensors(model, drawn):
+    reflectance, angles = drawn.reflectance[:5], drawn.angles[:5]
+    expected = model.estimate(reflectance, angles, ("lai",))
+    found = model.estimate(reflectance.numpy().astype("f8"), angles.tolist(), "lai")
+    assert list(found.mean) == ["lai"]
+    torch.testing.assert_close(found.mean["lai"], expected.mean["lai"])
+    with pytest.raises(ValueError, match="reflectance: expected a tensor or an array of numbers"):
+        model.estimate({"B2": 0.1}, angles)
+    with pytest.raises(ValueError, match="angles: expected a tensor or an array of numbers, got"):
+        model.posterior(reflectance, "35")
