@@ -7,6 +7,7 @@ normalised to a view from above and to one sun zenith (NBAR_SOLAR_ZENITH), which
 used. S30 keeps the bands of Sentinel-2, adjusted to those of OLI where both have them.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from inversion.readers.declaration import Declaration
 from inversion.readers.handles import opened
 from inversion.readers.landsat import CHUNK, mask_layer
 from inversion.readers.metadata import as_number
-from inversion.readers.platforms import check_sensor
+from inversion.readers.platforms import check_sensor, platform_name
 from inversion.readers.rasters import Layer, cube, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
@@ -29,6 +30,7 @@ from inversion.readers.scene import (
     add_angles,
     guard,
     no_declared_bands,
+    no_side,
     scene,
     wanted_bands,
 )
@@ -58,11 +60,13 @@ def read(
     """
     folder = product(path)
     no_declared_bands(declaration, path.name)
+    no_side(declaration, path.name)
     kind, files = _files(folder)
-    check_sensor(SENSORS[kind], sensor, str(path))
     names = wanted_bands(list(files), bands, str(path))
     grid = grid_of(folder.raster(files[names[0]]))
     scale, tags = _about(folder.raster(files[names[0]]))
+    platform = _platform(kind, tags)
+    check_sensor(platform, sensor, str(path))
     layers = {}
     for band in names:
         at = folder.raster(files[band])
@@ -74,16 +78,34 @@ def read(
         radiometry=[Radiometry(scale, 0.0, FILL, "the files' metadata")],
         attributes={
             "product": tags.get("PRODUCT_URI", path.name),
-            "sensor": SENSORS[kind],
+            "sensor": platform,
             "acquired": tags.get("SENSING_TIME", ""),
         },
     )
     mask = mask_layer(folder.raster(folder.one(".Fmask.tif")), grid, FMASK)
     dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk or CHUNK)[0])
-    sun = as_number(tags.get("NBAR_SOLAR_ZENITH", "nan"), "NBAR_SOLAR_ZENITH", str(path))
+    sun = sun_zenith(tags, str(path))
     nadir = {"sun_zenith_deg": sun, "view_zenith_deg": 0.0, "relative_azimuth_deg": 0.0}
     add_angles(dataset, nadir, declaration)
     return guard(dataset, declaration, str(path))
+
+
+def _platform(kind: str, tags: dict[str, str]) -> str:
+    """Return the satellite: Landsat 8 or 9 as the file says; S30 is adjusted to one."""
+    stated = platform_name(tags.get("LANDSAT_PRODUCT_ID"), tags.get("SPACECRAFT_NAME"))
+    is_landsat = kind == "L30" and stated is not None and stated.startswith("landsat")
+    return str(stated) if is_landsat else SENSORS[kind]
+
+
+def sun_zenith(tags: dict[str, str], source: str) -> float:
+    """Return the sun zenith to which a file is normalised [degree], NaN where it says none."""
+    text = tags.get("NBAR_SOLAR_ZENITH")
+    if text is None:
+        return math.nan
+    value = as_number(text, "NBAR_SOLAR_ZENITH", source)
+    if not 0 <= value <= 90:
+        raise InputError(f"{source}: expected NBAR_SOLAR_ZENITH in degrees, found {value:g}")
+    return value
 
 
 def _files(folder: Product) -> tuple[str, dict[str, str]]:
@@ -102,7 +124,7 @@ def _about(path: str) -> tuple[float, dict[str, str]]:
         tags = {key.upper(): value for key, value in source.tags().items()}
         scale = source.scales[0]
     if scale == 1.0:
-        scale = as_number(tags.get("SCALE_FACTOR", "nan"), "scale_factor", path)
+        scale = as_number(tags.get("SCALE_FACTOR", "none"), "scale_factor", path)
     if not 0 < scale < 0.01:
         raise InputError(f"{path}: expected a scale of 0.0001, found {scale:g}")
     return scale, tags

@@ -20,6 +20,7 @@ from inversion.geometry import fold
 from inversion.radiometry import Radiometry
 from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
+from inversion.readers.handles import opened
 from inversion.readers.metadata import Metadata, read_xml
 from inversion.readers.platforms import check_sensor, platform_name
 from inversion.readers.rasters import Decoded, Grid, Layer, cube, grid_of, ratio
@@ -33,6 +34,7 @@ from inversion.readers.scene import (
     add_angles,
     guard,
     no_declared_bands,
+    no_side,
     scene,
     wanted_bands,
 )
@@ -62,6 +64,7 @@ def read(
     """
     folder = product(path.parent if path.suffix.lower() == ".xml" else path)
     no_declared_bands(declaration, path.name)
+    no_side(declaration, path.name)
     about = read_xml(folder, folder.one("_MTL.xml"))
     platform = _platform(about)
     check_sensor(platform, sensor, str(path))
@@ -114,19 +117,32 @@ def radiometry_of(about: Metadata, band: str) -> Radiometry:
 def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> dict:
     names = {kind: folder.find(f"_{kind}.TIF") for kind in ("SZA", "SAA", "VZA", "VAA")}
     if all(len(found) == 1 for found in names.values()):
-        paths = [folder.raster(found[0]) for found in names.values()]
-        return measured_angles(paths, grid, chunk, fill=ANGLE_FILL)
+        layers = [angle_layer(folder.raster(found[0]), grid) for found in names.values()]
+        return angles_of(cube(layers, grid, chunk))
     elevation = about.number("IMAGE_ATTRIBUTES/SUN_ELEVATION", low=-90, high=90)
     return {"sun_zenith_deg": 90 - elevation}
 
 
-def measured_angles(paths: list[str], grid: Grid, chunk: int, *, fill: float) -> dict:
-    """Angles of every pixel from images of sun zenith, sun azimuth, view zenith, view azimuth."""
-    layers = [
-        Layer(at, scale=ANGLE_SCALE, missing=(fill,), ratio=ratio(grid_of(at), grid, at))
-        for at in paths
-    ]
-    sun_zenith, sun_azimuth, view_zenith, view_azimuth = cube(layers, grid, chunk)
+def angle_layer(
+    path: str, grid: Grid, driver: str = "GTiff", scale: float | None = None,
+    nodata: float | None = None,
+) -> Layer:  # fmt: skip
+    """Return an image of angles in degrees: what is stated, else the file's own, else 0.01."""
+    with opened(path, driver) as source:
+        own, fill = float(source.scales[0]), source.nodatavals[0]
+        packed = np.dtype(source.dtypes[0]).kind in "iu"
+    scale = own if scale is None and own != 1 else scale
+    scale = (ANGLE_SCALE if packed else 1.0) if scale is None else scale
+    if not 0 < scale <= 1:
+        raise InputError(f"{path}: expected a scale of 0.01 for angles, found {scale:g}")
+    fills = [number for number in (nodata, fill) if number is not None] or [ANGLE_FILL]
+    factor = ratio(grid_of(path, driver), grid, path)
+    return Layer(path, 1, driver, scale, 0.0, tuple(fills), factor)
+
+
+def angles_of(images: da.Array) -> dict[str, da.Array]:
+    """Return the angles of every pixel of sun zenith and azimuth, view zenith and azimuth."""
+    sun_zenith, sun_azimuth, view_zenith, view_azimuth = images
     return {
         "sun_zenith_deg": sun_zenith,
         "view_zenith_deg": view_zenith,

@@ -91,6 +91,14 @@ def wanted_bands(found: Sequence[str], wanted: Sequence[str], source: str) -> li
     return there
 
 
+def no_side(declared: Declaration, source: str) -> None:
+    """Refuse a pixel side for a product that has one alone."""
+    if declared.pixel is not None:
+        raise UsageError(
+            f"--pixel: expected none, {source} has pixels of one side; it is for Sentinel-2's own"
+        )
+
+
 def no_declared_bands(declared: Declaration, source: str) -> None:
     """Refuse options that a product answers itself."""
     given = {
@@ -98,6 +106,7 @@ def no_declared_bands(declared: Declaration, source: str) -> None:
         "--scale": declared.scale,
         "--offset": declared.offset,
         "--nodata": declared.nodata,
+        "--scl": declared.scene_classes,
     }
     said = [name for name, value in given.items() if value is not None]
     if said:
