@@ -19,6 +19,7 @@ from inversion.geometry import fold
 from inversion.radiometry import Radiometry
 from inversion.readers.content import Product
 from inversion.readers.declaration import Declaration
+from inversion.readers.filling import fillings
 from inversion.readers.handles import opened
 from inversion.readers.metadata import Metadata, read_xml
 from inversion.readers.platforms import SERIES, check_sensor
@@ -31,6 +32,7 @@ from inversion.readers.scene import (
     scene,
     wanted_bands,
 )
+from inversion.readers.scene_file import add_scene_file
 from inversion.readers.stac_assets import (
     Item,
     assets_of_bands,
@@ -43,7 +45,6 @@ from inversion.readers.stac_assets import (
 from physvae.errors import InputError, UsageError
 
 CHUNK = 512
-FILLINGS = (0.0, 65535.0)
 
 
 def read(
@@ -78,9 +79,10 @@ def read(
     layers = {}
     for band, (at, _, own) in chosen.items():
         step = steps[band]
-        nodata = FILLINGS if step.nodata is None else (step.nodata, *FILLINGS[1:])
+        with opened(str(at), driver(at)) as source:
+            missing = fillings(source.dtypes[0], [step.nodata])
         layers[band] = Layer(
-            str(at), 1, driver(at), step.scale, step.offset, nodata, ratio(own, grid, str(at))
+            str(at), 1, driver(at), step.scale, step.offset, missing, ratio(own, grid, str(at))
         )
     dataset = scene(
         layers,
@@ -207,9 +209,12 @@ def _add_classes(
     """Add the scene classes, whichever way the family tells them; note where there are none."""
     from inversion.readers import hls, landsat
 
+    if declared.scene_classes is not None:
+        add_scene_file(dataset, declared)
+        return
     found = mask_of(item)
     if found is None:
-        note_no_classes(str(item.path), "no asset scl, qa_pixel or Fmask")
+        note_no_classes(str(item.path), "no asset scl, qa_pixel or Fmask; give --scl")
         return
     kind, assets = found
     if not declared.keep_classes and not any(item.is_local(asset) for asset in assets):

@@ -76,11 +76,35 @@ def item(output: Path, template: xr.Dataset, assets: dict[str, Path], kind: str)
 
 
 def _outline(template: xr.Dataset, bounds: Any) -> tuple[list[float] | None, dict | None]:
+    """Return the box of a map and its outline, cut in two at 180° as GeoJSON asks (RFC 7946)."""
     if template.rio.crs is None or bounds is None:
         return None, None
     west, south, east, north = transform_bounds(template.rio.crs, "EPSG:4326", *bounds)
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    return [west, south, east, north], {"type": "Polygon", "coordinates": [ring]}
+    if east - west >= 360:
+        west, east = -180.0, 180.0
+    else:
+        west, east = _longitude(west), _longitude(east)
+    if east == -180:
+        east = 180.0
+    if west <= east:
+        ring = _ring(west, south, east, north)
+        return [west, south, east, north], {"type": "Polygon", "coordinates": [ring]}
+    rings = [_ring(west, south, 180.0, north), _ring(-180.0, south, east, north)]
+    outline = {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+    return [west, south, east, north], outline
+
+
+def _longitude(degrees: float) -> float:
+    """Return a longitude from -180 to 180.
+
+    >>> [_longitude(degrees) for degrees in (181.5, -180.0, 12.0, 180.0)]
+    [-178.5, -180.0, 12.0, 180.0]
+    """
+    return degrees if -180 <= degrees <= 180 else (degrees + 180) % 360 - 180
+
+
+def _ring(west: float, south: float, east: float, north: float) -> list[list[float]]:
+    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
 
 
 def _moment(text: str) -> datetime | None:

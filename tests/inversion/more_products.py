@@ -67,11 +67,14 @@ def landsat(
     return root
 
 
-def hls(folder: Path) -> Path:
-    stem = "HLS.S30.T32TMT.2022169T102559.v2.0"
+def hls(folder: Path, *, kind: str = "S30", satellite: str = "LC09") -> Path:
+    stem = f"HLS.{kind}.T32TMT.2022169T102559.v2.0"
     root = folder / stem
     tags = {"NBAR_SOLAR_ZENITH": "40.0", "SENSING_TIME": "2022-06-18T10:25:59Z"}
-    for band, values in zip(BANDS, landscape(), strict=True):
+    if kind == "L30":
+        tags["LANDSAT_PRODUCT_ID"] = f"{satellite}_L1TP_195027_20220618_20220630_02_T1"
+    bands, sensor = (OLI, "landsat-8") if kind == "L30" else (BANDS, "sentinel-2a")
+    for band, values in zip(bands, landscape(sensor, bands), strict=True):
         label = f"B{int(band[1:]):02d}" if band[1:].isdigit() else band
         numbers = stored(values, dtype="int16")
         write(root / f"{stem}.{label}.tif", numbers, 30, nodata=-9999, scale=1e-4, tags=tags)

@@ -107,7 +107,7 @@ def test_g1_grids_of_angles_of_a_safe_product(safe, pattern, other, said):
 
 
 def test_g1_grids_of_two_sizes_are_refused(safe):
-    small = products.grid_xml(*(products.constant(v)[:5, :5] for v in (5.0, 105.0)))
+    small = products.grid_xml(products.constant(5.0)[:5, :5], products.constant(105.0)[:5, :5])
     first = f'(<Viewing_Incidence_Angles_Grids bandId="1" detectorId="4">){re.escape(GRID)}'
     sentence = refused(altered(safe, "MTD_TL.xml", (first, rf"\g<1>{small}")))
     assert "MTD_TL.xml: expected grids of angles of one size" in sentence

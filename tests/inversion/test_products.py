@@ -270,6 +270,13 @@ def test_landsat_9_is_read_with_the_model_of_landsat_8_and_noted(tmp_path, caplo
     assert "an image of landsat-9, estimated as landsat-8" in caplog.text
     with pytest.raises(InputError, match="found one of landsat-9; give --model landsat-8"):
         opened(path)
+    caplog.clear()
+    dataset = opened(more.hls(tmp_path, kind="L30"), "landsat-8", more.OLI)
+    np.testing.assert_allclose(
+        dataset["reflectance"], products.landscape("landsat-8", more.OLI), atol=HALF
+    )
+    assert dataset.attrs["sensor"] == "landsat-9"
+    assert "an image of landsat-9, estimated as landsat-8" in caplog.text
 
 
 def test_landsat(tmp_path):
