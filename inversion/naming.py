@@ -52,7 +52,7 @@ def band_id(text: str, known: Sequence[str] = ()) -> str | None:
     >>> [band_id(text) for text in ("B02", "b8a", "band_11", "B8A", "lai")]
     ['B2', 'B8A', 'B11', 'B8A', None]
     """
-    name = text.strip()
+    name = _bare(text)
     for band in known:
         if name.lower() == band.lower():
             return band
@@ -74,6 +74,11 @@ def band_ids(texts: Sequence[str], known: Sequence[str] = ()) -> list[str | None
     return [None if text in count else band_id(text, known) for text in texts]
 
 
+def _bare(text: str) -> str:
+    """Return a name without what software writes behind it: ``B2 (492 nm)``, ``B2, blue``."""
+    return re.sub(r"\s*[(,].*$", "", text.strip())
+
+
 def counted(texts: Iterable[str]) -> frozenset[str]:
     """Return the names that only count from 1 on, in any order, or none.
 
@@ -82,7 +87,7 @@ def counted(texts: Iterable[str]) -> frozenset[str]:
     >>> counted(["Band 2", "Band 3", "Band 4", "Band 8A"])
     frozenset()
     """
-    numbers = {text: int(m[1]) for text in texts if (m := _COUNTED.fullmatch(str(text).strip()))}
+    numbers = {text: int(m[1]) for text in texts if (m := _COUNTED.fullmatch(_bare(str(text))))}
     counts = sorted(numbers.values()) == list(range(1, len(numbers) + 1))
     return frozenset(numbers if counts else ())
 
@@ -132,7 +137,7 @@ def is_class(text: str) -> bool:
     >>> [is_class(text) for text in ("SCL", "SCL_20m", "scene_classification", "scale")]
     [True, True, True, False]
     """
-    return re.sub(r"[ _-]", "", text.strip().lower()) in _CLASSES
+    return re.sub(r"[ _-]", "", _bare(text).lower()) in _CLASSES
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

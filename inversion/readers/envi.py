@@ -17,6 +17,7 @@ import xarray as xr
 from inversion.naming import band_ids, counting, listing
 from inversion.radiometry import Radiometry
 from inversion.readers.declaration import Declaration
+from inversion.readers.envi_raw import Raw, RawLayer, open_raw
 from inversion.readers.filling import fillings
 from inversion.readers.handles import opened
 from inversion.readers.metadata import as_number
@@ -28,6 +29,7 @@ from inversion.readers.wavelengths import Spectrum, names_win, of_names, spectru
 from physvae.errors import InputError, UsageError
 
 CHUNK = 256
+HEADER_MAX = 1 << 24
 _FIELD = re.compile(r"^\s*([^=;{}\n]+?)\s*=\s*(\{[^}]*\}|[^\n]*)", re.MULTILINE)
 _GAINS = (
     ("data reflectance gain values", "data reflectance offset values"),
@@ -52,18 +54,17 @@ def read(
     """
     image, header = pair(path)
     fields = read_header(header)
-    grid = grid_of(str(image), "ENVI")
-    count, dtype = _stored(image)
+    grid, count, dtype, raw = _stored(image, header, fields)
     steps = _radiometry(fields, declaration, image, count, dtype)
     names = _names(fields, declaration, image, count)
     stated = None if declaration.bands else _spectrum(fields, names, header)
     side = chunk or CHUNK
     if stated is None or names_win(names, stated, bands, sensor, str(header)):
-        layers = _layers(image, steps, dtype, zero=True)
+        layers = _layers(image, raw, steps, dtype, zero=True)
         dataset = _named(image, layers, grid, steps, names, bands, side)
     else:
         good = _good(fields, header, count)
-        layers = _layers(image, steps, dtype, zero=False)
+        layers = _layers(image, raw, steps, dtype, zero=False)
         dataset = spectral_image(
             layers, stated, good, grid, steps, bands, sensor, side, str(image)
         )
@@ -99,7 +100,7 @@ def pair(path: Path) -> tuple[Path, Path]:
 
 def read_header(header: Path) -> dict[str, str]:
     """Return the fields of a header by their lower-case names, whatever its encoding."""
-    text = _decoded(header.read_bytes()[: 1 << 24])
+    text = _decoded(header.read_bytes()[:HEADER_MAX])
     if not text.lstrip().startswith("ENVI"):
         raise InputError(f"{header}: expected an ENVI header, found something else")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -140,13 +141,20 @@ def _lower(tags: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in tags.items()}
 
 
-def _stored(image: Path) -> tuple[int, str]:
-    """Return how many bands the file has, and the type of its numbers."""
-    with opened(str(image), "ENVI") as source:
-        count, dtype = source.count, source.dtypes[0]
+def _stored(
+    image: Path, header: Path, fields: dict[str, str]
+) -> tuple[Grid, int, str, Raw | None]:
+    """Return where the pixels lie, how many bands there are, and the type of their numbers."""
+    if header.read_bytes()[:4] == b"ENVI":
+        grid, raw = grid_of(str(image), "ENVI"), None
+        with opened(str(image), "ENVI") as source:
+            count, dtype = source.count, source.dtypes[0]
+    else:
+        grid, raw = open_raw(image, fields)
+        count, dtype = raw.shape[0], np.dtype(raw.dtype).name
     if np.dtype(dtype).kind == "c":
         raise InputError(f"{image}: expected real numbers, found {dtype}")
-    return count, dtype
+    return grid, count, dtype, raw
 
 
 def _radiometry(
@@ -222,9 +230,14 @@ def _good(fields: dict[str, str], header: Path, count: int) -> list[bool]:
     return [number > 0 for number in good] or [True] * count
 
 
-def _layers(image: Path, steps: Sequence[Radiometry], dtype: str, *, zero: bool) -> list[Layer]:
+def _layers(
+    image: Path, raw: Raw | None, steps: Sequence[Radiometry], dtype: str, *, zero: bool
+) -> list[Readable]:
     """Return a layer for every band of the file."""
     missing = fillings(dtype, [steps[0].nodata], zero=zero)
+    if raw is not None:
+        numbered = enumerate(steps, start=1)
+        return [RawLayer(raw, number, s.scale, s.offset, missing) for number, s in numbered]
     return [
         Layer(str(image), number, "ENVI", step.scale, step.offset, missing)
         for number, step in enumerate(steps, start=1)
@@ -271,7 +284,7 @@ def _names(fields: dict[str, str], declared: Declaration, image: Path, count: in
 
 
 def _named(
-    image: Path, layers: Sequence[Layer], grid: Grid, steps: Sequence[Radiometry],
+    image: Path, layers: Sequence[Readable], grid: Grid, steps: Sequence[Radiometry],
     names: Sequence[str], bands: Sequence[str], chunk: int,
 ) -> xr.Dataset:  # fmt: skip
     found = {band: index for index, band in enumerate(band_ids(names, bands)) if band}

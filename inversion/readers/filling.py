@@ -81,10 +81,14 @@ def missing(stored: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
     >>> missing(np.array([0.1, -3.4e38], np.float32), (-3.4e38,)).tolist()
     [False, True]
     """
-    if not numbers:
-        return np.zeros(stored.shape, bool)
-    among = np.array(numbers)
     if stored.dtype.kind == "f":
         with np.errstate(over="ignore"):
-            among = np.concatenate([among, among.astype(stored.dtype)])
-    return np.isin(stored, among)
+            among = np.array(numbers, stored.dtype)
+    else:
+        limits = np.iinfo(stored.dtype) if stored.dtype.kind in "iu" else None
+        fit = [n for n in numbers if limits is None or limits.min <= n <= limits.max]
+        among = np.array([n for n in fit if float(n).is_integer()]).astype(stored.dtype)
+    found = np.zeros(stored.shape, bool)
+    for number in among:
+        found |= stored == number
+    return found

@@ -1,5 +1,6 @@
 """Wavelengths in any unit and spelling; names beat wavelengths, and what counts names nothing."""
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,30 @@ def test_no_band_within_reach_is_refused(tmp_path):
     lines = listed("wavelength", NARROW * 5) + FACTOR
     with pytest.raises(InputError, match="expected bands from 400 to 2500 nm, got"):
         opened(envi(tmp_path, lines + listed("bbl", np.r_[np.zeros(40), np.ones(96)])))
+
+
+@pytest.mark.parametrize("interleave", ["bsq", "bil", "bip"])
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_a_header_with_a_byte_order_mark(tmp_path, mark, interleave):
+    lines = listed("wavelength", NARROW / 1e3) + listed("fwhm", WIDTHS / 1e3) + FACTOR
+    path = envi(tmp_path, lines)
+    header = path.with_suffix(".hdr")
+    text = header.read_text().replace("interleave = bsq", f"interleave = {interleave}")
+    encoding = "utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-8"
+    header.write_bytes(mark + text.encode(encoding))
+    stored = np.rint(ramp(NARROW) * 1e4).astype("<i2")
+    axes = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (1, 2, 0)}[interleave]
+    path.write_bytes(np.ascontiguousarray(stored.transpose(axes)).tobytes())
+    expect_ramp(opened(path))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="expected 4352 bytes as its header says, got 4351"):
+        opened(path)
+
+
+def test_names_that_gdal_writes_behind_which_wavelengths_stand(tmp_path):
+    """As of an ENVI image or a SAFE product that gdal_translate made a GeoTIFF of."""
+    exact = np.random.default_rng(1).integers(100, 5000, (10, SIDE, SIDE)) / 1e4
+    for form in ("{} ({:.0f} Nanometers)", "{}, central wavelength {:.0f} nm"):
+        names = [form.format(b, c) for b, c in zip(BANDS, CENTERS, strict=True)]
+        path = write(tmp_path / "x.tif", "GTiff", exact, names)
+        np.testing.assert_allclose(opened(path, scale=1e-4)["reflectance"], exact, atol=1e-6)
