@@ -11,12 +11,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from inversion.naming import band_id
 from inversion.radiometry import Radiometry
-from inversion.readers.angles import STEP, Nodes, angles, nodes
+from inversion.readers.angles import STEP, Nodes, angles
 from inversion.readers.declaration import Declaration
 from inversion.readers.platforms import check_sensor, platform_name
 from inversion.readers.rasters import Grid, crs_of, cube, ratio
@@ -27,6 +26,7 @@ from inversion.readers.scene import (
     scene,
     wanted_bands,
 )
+from inversion.readers.sentinel2 import Grids, add_view, check_grids, nodes_of
 from inversion.readers.stores import StoredLayer, crs_from, grid_from, radiometry, raw
 from physvae.errors import InputError
 
@@ -36,6 +36,7 @@ REFLECTANCE = "measurements/reflectance/r{}m"
 CLASSES = "conditions/mask/l2a_classification/r20m"
 FOOTPRINT = "conditions/mask/detector_footprint/r20m"
 SATURATED = 65535.0
+GEOMETRY = "conditions/geometry"
 PLANE = ("y", "x")
 
 
@@ -139,7 +140,7 @@ def _layer(at: str, band: str, side: int, grid: Grid) -> tuple[StoredLayer, Radi
     name = next(str(n) for n in group.data_vars if band_id(str(n)) == band)
     step = radiometry(group[name], at, f"attributes of {where}/{name}")
     own = grid_from(group.variables, PLANE, group.sizes, grid.crs, at)
-    missing = (SATURATED, 0.0 if step.nodata is None else step.nodata)
+    missing = (SATURATED, 0.0, *(() if step.nodata is None else (step.nodata,)))
     layer = StoredLayer(
         at, "zarr", where, name, PLANE, (), step.scale, step.offset, missing,
         ratio(own, grid, f"{at}: {where}/{name}"),
@@ -161,17 +162,29 @@ def _mask(at: str, where: str, name: str, grid: Grid) -> StoredLayer | None:
 
 
 def _nodes(at: str, names: list[str]) -> Nodes:
-    group = raw(at, "zarr", "conditions/geometry")
-    labels = [str(label) for label in group["angle"].to_numpy()]
-    order = [labels.index("zenith"), labels.index("azimuth")]
-    sun = group["sun_angles"].transpose("angle", "y", "x").to_numpy().astype(float)[order]
-    cubes = group["viewing_incidence_angles"].transpose("band", "detector", "angle", "y", "x")
-    values = cubes.to_numpy().astype(float)[:, :, order]
-    view: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for band, per_band in zip(cubes["band"].to_numpy(), values, strict=True):
-        if band_id(str(band)) not in names:
+    """Read the grids of angles, unpacked where they are stored as integers with a scale."""
+    source = f"{at}: {GEOMETRY}"
+    group = raw(at, "zarr", GEOMETRY)
+    try:
+        labels = [str(label) for label in group["angle"].to_numpy()]
+        order = [labels.index("zenith"), labels.index("azimuth")]
+        unpacked = xr.decode_cf(group, decode_times=False)
+        sun = unpacked["sun_angles"].transpose("angle", "y", "x").to_numpy()[order]
+        cubes = unpacked["viewing_incidence_angles"]
+        cubes = cubes.transpose("band", "detector", "angle", "y", "x")
+        values = cubes.to_numpy().astype(float)[:, :, order]
+    except (KeyError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{source}: expected sun_angles and viewing_incidence_angles, found: {reason}"
+        ) from error
+    view: dict[tuple[int, str], Grids] = {}
+    for label, per_band in zip(cubes["band"].to_numpy(), values, strict=True):
+        band = band_id(str(label))
+        if band not in names:
             continue
-        for label, pair in zip(cubes["detector"].to_numpy(), per_band, strict=True):
-            number = int(re.sub(r"\D", "", str(label)) or 0)
-            view.setdefault(number, []).append((pair[0], pair[1]))
-    return nodes((sun[0], sun[1]), view, (STEP, STEP))
+        for detector, pair in zip(cubes["detector"].to_numpy(), per_band, strict=True):
+            number = int(re.sub(r"\D", "", str(detector))[-3:] or 0)
+            add_view(view, number, str(band), check_grids(pair[0], pair[1], source), source)
+    suns = check_grids(sun[0].astype(float), sun[1].astype(float), source)
+    return nodes_of(suns, view, (STEP, STEP), source)

@@ -33,7 +33,7 @@ from inversion.readers.scene import (
     scene,
     wanted_bands,
 )
-from inversion.readers.sentinel2 import Grids, add_view, nodes_of
+from inversion.readers.sentinel2 import Grids, add_view, nodes_of, steps_of, two_grids
 from physvae.errors import InputError
 
 MASKS = ("CLM", "MG2", "EDG")
@@ -170,5 +170,6 @@ def _nodes(about: Metadata, names: list[str]) -> Nodes:
         band = band_id(part.attributes.get("band_id", ""))
         if band in names:
             for own in part.all("Viewing_Incidence_Angles_Grids"):
-                add_view(view, own.index("detector_id"), str(band), own)
-    return nodes_of(sun, view)
+                detector = own.index("detector_id")
+                add_view(view, detector, str(band), two_grids(own), about.source)
+    return nodes_of(two_grids(sun), view, steps_of(sun), about.source)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
@@ -132,6 +133,15 @@ def as_number(text: str, what: str, source: str, *, gaps: bool = False) -> float
     if math.isfinite(value) or (gaps and math.isnan(value)):
         return value
     raise InputError(f"{source}: expected a number for {what}, found {text[:60]!r}")
+
+
+def from_attribute(value: Any, what: str, source: str) -> float:
+    """Turn an attribute of a store or a value of JSON into a finite number; refuse any other."""
+    number = value.item() if getattr(value, "size", 0) == 1 else value
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    if not is_number or not math.isfinite(number):
+        raise InputError(f"{source}: expected a number for {what}, found {str(value)[:60]!r}")
+    return float(number)
 
 
 def _local(element: Element) -> str:

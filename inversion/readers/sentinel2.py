@@ -210,33 +210,41 @@ def grids_of_angles(tile: Metadata, names: list[str], tag: str = "Sun_Angles_Gri
     for part in tile.all("Viewing_Incidence_Angles_Grids"):
         index, detector = part.index("bandId"), part.index("detectorId")
         if index < len(ORDER) and ORDER[index] in names:
-            add_view(view, detector, ORDER[index], part)
-    return nodes_of(sun, view)
+            add_view(view, detector, ORDER[index], two_grids(part), tile.source)
+    return nodes_of(two_grids(sun), view, steps_of(sun), tile.source)
 
 
-def add_view(view: dict[tuple[int, str], Grids], detector: int, band: str, part: Metadata) -> None:
+def steps_of(sun: Metadata) -> tuple[float, float]:
+    """Return the distances [m] of the rows and of the columns of a grid of angles."""
+    down, right = (sun.number(f"Zenith/{side}_STEP", low=1, high=1e6) for side in ("ROW", "COL"))
+    return down, right
+
+
+def add_view(
+    view: dict[tuple[int, str], Grids], detector: int, band: str, grids: Grids, source: str
+) -> None:
     """Add the grids of a detector and a band to the others; refuse a second pair of grids."""
     if (detector, band) in view:
         raise InputError(
-            f"{part.source}: expected view angles of each band and detector once, found those of"
+            f"{source}: expected view angles of each band and detector once, found those of"
             f" {band} and {detector} twice"
         )
-    view[detector, band] = two_grids(part)
+    view[detector, band] = grids
 
 
-def nodes_of(sun: Metadata, view: dict[tuple[int, str], Grids]) -> Nodes:
+def nodes_of(
+    sun: Grids, view: dict[tuple[int, str], Grids], step: tuple[float, float], source: str
+) -> Nodes:
     """Put the grids of the sun and of every detector and band together."""
-    step = tuple(sun.number(f"Zenith/{side}_STEP", low=1, high=1e6) for side in ("ROW", "COL"))
-    suns = two_grids(sun)
     by_detector: dict[int, list[Grids]] = {}
     for (detector, _), grids in view.items():
-        if grids[0].shape != suns[0].shape:
+        if grids[0].shape != sun[0].shape:
             raise InputError(
-                f"{sun.source}: expected grids of angles of one size, found {suns[0].shape} and"
+                f"{source}: expected grids of angles of one size, found {sun[0].shape} and"
                 f" {grids[0].shape}"
             )
         by_detector.setdefault(detector, []).append(grids)
-    return nodes(suns, by_detector, (step[0], step[1]))
+    return nodes(sun, by_detector, step)
 
 
 def two_grids(part: Metadata) -> Grids:
@@ -248,15 +256,17 @@ def two_grids(part: Metadata) -> Grids:
             raise InputError(f"{part.source}: expected a full grid of {angle}, found a part of it")
         values = [[as_number(text, angle, part.source, gaps=True) for text in row] for row in rows]
         grids.append(np.array(values))
-    zenith, azimuth = grids
+    return check_grids(grids[0], grids[1], part.source)
+
+
+def check_grids(zenith: np.ndarray, azimuth: np.ndarray, source: str) -> Grids:
+    """Return zenith and azimuth at the nodes; refuse two sizes and what cannot be an angle."""
     if zenith.shape != azimuth.shape:
-        raise InputError(f"{part.source}: expected Zenith and Azimuth of one size, found two")
-    if (
-        np.nanmax(np.abs(zenith - 90), initial=0) > 90
-        or np.nanmax(np.abs(azimuth), initial=0) > 720
-    ):
+        raise InputError(f"{source}: expected Zenith and Azimuth of one size, found two")
+    off = np.nanmax(np.abs(zenith - 90), initial=0) > 90
+    if off or np.nanmax(np.abs(azimuth), initial=0) > 720:
         raise InputError(
-            f"{part.source}: expected zenith angles from 0 to 180 and azimuths within 720 degrees,"
+            f"{source}: expected zenith angles from 0 to 180 and azimuths within 720 degrees,"
             " found others"
         )
     return zenith, azimuth

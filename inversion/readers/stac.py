@@ -21,7 +21,7 @@ from inversion.readers.content import Product
 from inversion.readers.declaration import Declaration
 from inversion.readers.filling import fillings
 from inversion.readers.handles import opened
-from inversion.readers.metadata import Metadata, read_xml
+from inversion.readers.metadata import Metadata, from_attribute, read_xml
 from inversion.readers.platforms import SERIES, check_sensor
 from inversion.readers.rasters import Decoded, Grid, Layer, cube, ratio
 from inversion.readers.scene import (
@@ -178,11 +178,9 @@ def _number(item: Item, stated: Mapping[str, Any], what: str) -> float | None:
     value = stated.get(what)
     if value is None or (what == "nodata" and isinstance(value, str)):
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        if what == "nodata" and isinstance(value, float):
-            return None
-        raise InputError(f"{item.path}: expected a number for {what}, found {str(value)[:60]!r}")
-    return float(value)
+    if what == "nodata" and isinstance(value, float) and not math.isfinite(value):
+        return None
+    return from_attribute(value, what, str(item.path))
 
 
 def _product_steps(item: Item, names: list[str]) -> dict[str, Radiometry]:

@@ -18,6 +18,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from inversion.radiometry import Radiometry
+from inversion.readers.metadata import from_attribute
 from inversion.readers.rasters import Grid, Span, crs_of
 from physvae.errors import InputError
 
@@ -108,13 +109,17 @@ def radiometry(array: xr.DataArray, source: str, where: str) -> Radiometry:
             f"{source}: expected scale_factor for the {array.dtype} numbers of {array.name}, found"
             " none; give --scale and --offset"
         )
+    what = f"{source}: {array.name}"
+    factor = 1.0 if scale is None else from_attribute(scale, "scale_factor", what)
+    offset = from_attribute(array.attrs.get("add_offset", 0.0), "add_offset", what)
+    if not (factor > 0 and abs(offset) <= 1):
+        raise InputError(
+            f"{what}: expected scale_factor above 0 and add_offset within 1, found {factor:g} and"
+            f" {offset:g}"
+        )
     filling = array.attrs.get("_FillValue", array.attrs.get("fill_value"))
-    return Radiometry(
-        float(1.0 if scale is None else scale),
-        float(array.attrs.get("add_offset", 0.0)),
-        None if filling is None else float(filling),
-        where,
-    )
+    nodata = float(filling) if isinstance(filling, (int, float, np.number)) else None
+    return Radiometry(factor, offset, nodata, where)
 
 
 def grid_from(

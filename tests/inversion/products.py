@@ -319,11 +319,11 @@ def eopf(folder: Path, *, stated: float | None = -0.1) -> Path:
     scl.to_zarr(
         root, group="conditions/mask/l2a_classification/r20m", zarr_format=2, consolidated=False
     )
-    _eopf_angles().to_zarr(root, group="conditions/geometry", zarr_format=2, consolidated=False)
+    eopf_angles().to_zarr(root, group="conditions/geometry", zarr_format=2, consolidated=False)
     return root
 
 
-def _eopf_angles() -> xr.Dataset:
+def eopf_angles() -> xr.Dataset:
     sun = np.stack([constant(SUN), constant(SUN_AZIMUTH)])
     view = np.stack([constant(VIEW), constant(VIEW_AZIMUTH)])
     labels = [f"b{b[1:].lower().zfill(2)}" for b in BANDS]

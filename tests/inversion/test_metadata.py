@@ -1,6 +1,8 @@
 """Metadata that contradict themselves, or hold what cannot be, are refused by the file's name."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -165,6 +167,57 @@ def test_r6_metadata_of_landsat(tmp_path, pattern, other, said):
     sentence = refused(path, "landsat-8", more.OLI)
     assert said in sentence
     assert "_MTL.xml: expected" in sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("scale_factor", "nan", "expected a number for scale_factor, found 'nan'"),
+        ("scale_factor", 0, "expected scale_factor above 0"),
+        ("scale_factor", -1e-4, "expected scale_factor above 0"),
+        ("add_offset", "x", "expected a number for add_offset, found 'x'"),
+        ("add_offset", -1000, "add_offset within 1, found 0.0001 and -1000"),
+    ],
+)
+def test_r6_attributes_of_eopf(tmp_path, eopf, key, value, said):
+    attributes = (
+        tmp_path / "product.zarr" / "measurements" / "reflectance" / "r20m" / "b05" / ".zattrs"
+    )
+    shutil.copytree(eopf, tmp_path / "product.zarr")
+    attributes.write_text(json.dumps(json.loads(attributes.read_text()) | {key: value}))
+    sentence = refused(tmp_path / "product.zarr")
+    assert said in sentence
+    assert "product.zarr: b05: expected" in sentence
+
+
+@pytest.fixture(scope="module")
+def eopf(tmp_path_factory):
+    return products.eopf(tmp_path_factory.mktemp("eopf"))
+
+
+def test_angles_of_eopf_that_are_packed_are_unpacked(tmp_path, eopf):
+    shutil.copytree(eopf, tmp_path / eopf.name)
+    shutil.rmtree(tmp_path / eopf.name / "conditions" / "geometry")
+    grids = products.eopf_angles()
+    grids["viewing_incidence_angles"][:, :, :, 0, :3] = np.nan
+    packing = {"dtype": "uint16", "scale_factor": 0.01, "_FillValue": 65535}
+    encoding = dict.fromkeys(("sun_angles", "viewing_incidence_angles"), packing)
+    grids.to_zarr(
+        tmp_path / eopf.name, group="conditions/geometry", zarr_format=2, consolidated=False,
+        encoding=encoding,
+    )  # fmt: skip
+    path = tmp_path / eopf.name
+    dataset = reader(detect(path))(path, Declaration(), bands=products.BANDS)
+    np.testing.assert_allclose(dataset["sun_zenith_deg"], products.SUN, atol=1e-4)
+    np.testing.assert_allclose(dataset["view_zenith_deg"], products.VIEW, atol=1e-4)
+    np.testing.assert_allclose(dataset["relative_azimuth_deg"], 45.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("lost", ["sun_angles", "viewing_incidence_angles", "angle"])
+def test_g1_an_eopf_product_without_its_angles_is_refused(tmp_path, eopf, lost):
+    shutil.copytree(eopf, tmp_path / "product.zarr")
+    shutil.rmtree(tmp_path / "product.zarr" / "conditions" / "geometry" / lost)
+    assert "conditions/geometry: expected sun_angles" in refused(tmp_path / "product.zarr")
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-inf", "1_0", "1,5", "0x10"])
