@@ -12,7 +12,7 @@ import products
 from inversion.readers import Declaration, detect, reader
 from inversion.readers.content import product
 from inversion.readers.metadata import as_number, read_xml
-from physvae.errors import InputError
+from physvae.errors import InputError, UsageError
 
 GRID = products.grid_xml(products.constant(5.0), products.constant(105.0))
 
@@ -218,6 +218,14 @@ def test_g1_an_eopf_product_without_its_angles_is_refused(tmp_path, eopf, lost):
     shutil.copytree(eopf, tmp_path / "product.zarr")
     shutil.rmtree(tmp_path / "product.zarr" / "conditions" / "geometry" / lost)
     assert "conditions/geometry: expected sun_angles" in refused(tmp_path / "product.zarr")
+
+
+def test_a_side_or_classes_for_a_product_that_has_its_own_are_refused(safe, tmp_path):
+    with pytest.raises(UsageError, match="--scl: expected none"):
+        reader(detect(safe))(safe, Declaration(scene_classes="x.tif"), bands=products.BANDS)
+    path = more.landsat(tmp_path, angles=False)
+    with pytest.raises(UsageError, match="--pixel: expected none, LC08.* has pixels of one side"):
+        reader(detect(path))(path, Declaration(pixel=10.0), bands=more.OLI)
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-inf", "1_0", "1,5", "0x10"])
