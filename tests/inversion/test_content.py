@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import products
-from inversion.readers import detect
+from inversion.readers import Declaration, detect
 from inversion.readers.content import product
 from inversion.readers.geotiff import read
 from inversion.readers.handles import opened
@@ -116,7 +116,7 @@ def test_s5_a_vrt_is_refused_under_any_name(tmp_path, target):
     with pytest.raises(InputError, match="expected one of GTiff"), opened(str(path), "VRT"):
         pass
     with pytest.raises(InputError, match="expected a GeoTIFF"):
-        read(path, None, bands=())
+        read(path, Declaration(), bands=())
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_a_side_or_classes_for_a_product_that_has_its_own_are_refused(safe, tmp_
     with pytest.raises(UsageError, match="--scl: expected none"):
         reader(detect(safe))(safe, Declaration(scene_classes="x.tif"), bands=products.BANDS)
     path = more.landsat(tmp_path, angles=False)
-    with pytest.raises(UsageError, match="--pixel: expected none, LC08.* has pixels of one side"):
+    with pytest.raises(UsageError, match=r"--pixel: expected none, LC08.* has pixels of one side"):
         reader(detect(path))(path, Declaration(pixel=10.0), bands=more.OLI)
 
 
