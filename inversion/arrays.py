@@ -25,6 +25,7 @@ from inversion.naming import (
     is_class,
     listing,
 )
+from inversion.radiometry import Radiometry
 from inversion.readers.filling import fillings, missing, stated
 from inversion.readers.scene import LOG
 from physvae.errors import InputError, UsageError
@@ -85,6 +86,7 @@ def from_array(
     >>> image["reflectance"].sizes["band"], float(image["sun_zenith_deg"])
     (2, 30.0)
     """
+    bands = [bands] if isinstance(bands, str) else bands
     source = data if isinstance(data, (xr.Dataset, xr.DataArray)) else _labelled(data, bands, axis)
     dataset = canonical(source, bands, Numbers(scale, offset, nodata))
     given = (sun_zenith, view_zenith, relative_azimuth)
@@ -209,7 +211,10 @@ def _from_variables(
     names = [str(name) for name in parts.data_vars]
     chosen = [name for name, is_one in zip(names, _are_bands(names, known), strict=True) if is_one]
     if bands is not None:
-        chosen = [name for name in bands if name in parts.data_vars]
+        absent = [name for name in bands if name not in parts.data_vars]
+        if absent:
+            raise InputError(f"bands: expected some of {listing(names)}, got {listing(absent)}")
+        chosen = list(bands)
     if not chosen:
         raise InputError(
             "dataset: expected a variable reflectance with a dimension band, or variables named"
@@ -232,7 +237,8 @@ def _scaled(array: xr.DataArray, numbers: Numbers) -> xr.DataArray:
     what = f"dataset: {array.name or 'data'}"
     if array.dtype.kind not in "fiu":
         raise InputError(f"{what}: expected real numbers, got {array.dtype}")
-    scale, offset = _step(array, numbers, what)
+    step = _step(array, numbers, what)
+    scale, offset = step.scale, step.offset
     is_float = array.dtype.kind == "f"
     own = stated(array.attrs, {} if is_float else array.encoding)
     own = own if numbers.nodata is None else [numbers.nodata]
@@ -252,7 +258,7 @@ def _scaled(array: xr.DataArray, numbers: Numbers) -> xr.DataArray:
     return result
 
 
-def _step(array: xr.DataArray, numbers: Numbers, what: str) -> tuple[float, float]:
+def _step(array: xr.DataArray, numbers: Numbers, what: str) -> Radiometry:
     """Settle scale and offset: given, else those of the attributes, which xarray did not apply."""
     own = (
         float(array.attrs.get("scale_factor", 1.0)),
@@ -264,16 +270,16 @@ def _step(array: xr.DataArray, numbers: Numbers, what: str) -> tuple[float, floa
             f" {own[1]:g}), got one"
         )
     if numbers.scale is not None:
-        return numbers.scale, numbers.offset or 0.0
+        return Radiometry(numbers.scale, numbers.offset or 0.0)
     if own != (1.0, 0.0):
-        return own
+        return Radiometry(*own)
     if array.dtype.kind != "f":
         raise InputError(
             f"{what}: expected a scale for {array.dtype} numbers, found none in the attributes;"
             " give inversion.from_array scale and offset (for Sentinel-2 scale=0.0001, and"
             " offset=-0.1 from processing baseline 04.00 on)"
         )
-    return 1.0, numbers.offset or 0.0
+    return Radiometry(1.0, numbers.offset or 0.0)
 
 
 def _reflectance(

@@ -29,7 +29,12 @@ TOO_BRIGHT, TOO_BRIGHT_SHARE = 2.0, 0.01
 TOO_DARK = 0.005
 NEGATIVE, NEGATIVE_SHARE, NEGATIVE_LEAST = -0.02, 0.05, 3
 PLANT_STEP, PLANT_DARKEST, PLANT_SHARE, PLANT_LEAST = 0.2, 0.1, 0.05, 5
-_VISIBLE, _RED, _INFRARED = ("B2", "B3", "B4"), "B4", ("B8", "B8A")
+_COLOURS = (
+    (("B2", "B3", "B4"), "B4", ("B8", "B8A"), "-0.1 (Sentinel-2 since baseline 04.00)"),
+    (("B2", "B3", "B4"), "B4", ("B5",), "-0.2 (Landsat Collection 2)"),
+    (("B490", "B560", "B670"), "B670", ("B850",), "as the product states it"),
+)
+"""Visible bands, red and near infrared of Sentinel-2, Landsat 8 and 10 nm bands; usual offset."""
 
 
 @dataclass(frozen=True)
@@ -140,18 +145,20 @@ def _offset_forgotten(
     spectra: Float[np.ndarray, "pixel band"], bands: Sequence[str]
 ) -> str | None:
     column = {band: spectra[:, index] for index, band in enumerate(bands)}
-    visible = [column[band] for band in _VISIBLE if band in column]
-    infrared = [column[band] for band in _INFRARED if band in column]
-    if _RED not in column or not infrared:
+    colours = (c for c in _COLOURS if c[1] in column and set(c[2]) & set(column))
+    names, red, near, usual = next(colours, ((), "", (), ""))
+    if not red:
         return None
-    step = np.fmax.reduce(infrared) - column[_RED]
+    visible = [column[band] for band in names if band in column]
+    infrared = [column[band] for band in near if band in column]
+    step = np.fmax.reduce(infrared) - column[red]
     darkest = np.fmin.reduce(visible)[step > PLANT_STEP]
     if len(darkest) < PLANT_LEAST or np.quantile(darkest, PLANT_SHARE) < PLANT_DARKEST:
         return None
     return (
         f"expected green plants to be dark in blue, green or red, found no less than"
         f" {darkest.min():.2f} in {len(darkest)} vegetated pixels; was the offset forgotten?"
-        " give --offset -0.1 (Sentinel-2 since baseline 04.00), or --no-radiometry-check"
+        f" give --offset {usual}, or --no-radiometry-check"
     )
 
 

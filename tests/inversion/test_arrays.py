@@ -212,6 +212,18 @@ def test_bare_arrays(values, stand_in):
     assert retrieve(from_array(SPECTRUM, BANDS), stand_in, ["lai"])["lai"].shape == ()
 
 
+def test_masked_arrays_and_wrong_steps(numbers, stand_in):
+    """As rasterio reads them: what is masked is missing."""
+    masked = np.ma.masked_array(
+        numbers, np.broadcast_to(np.arange(6)[:, None] == 0, numbers.shape)
+    )
+    result = retrieve(from_array(masked, BANDS, scale=1e-4, offset=-0.1), stand_in, "lai")
+    assert (result["quality"][0] & Quality.NO_DATA).all()
+    assert result["lai"][1:].notnull().all()
+    with pytest.raises(UsageError, match=r"write --offset -0\.1"):
+        from_array(numbers, BANDS, scale=1e-4, offset=-1000)
+
+
 def test_what_is_lazy_stays_lazy(values, stand_in):
     dataset = stack(values).chunk(time=1, x=4)
     dataset["scl"] = (("time", "y", "x"), da.full((2, *SHAPE), 4, chunks=(1, 6, 4)))
@@ -246,6 +258,7 @@ def test_the_check_computes_a_sample_of_a_large_lazy_image(stand_in):
         (lambda v: retrieve(v), "expected an xarray.Dataset, got ndarray"),
         (lambda v: from_array(v), "expected the names of the bands of the ndarray, got none"),
         (lambda v: from_array(v, BANDS, axis=-1), "expected 8 names, as many as axis -1"),
+        (lambda v: from_array(stack(v), ["B2", "B99"]), "bands: expected some of B2, .*got B99"),
         (lambda v: from_array(v, BANDS, axis=5), "axis: expected an axis of shape"),
         (lambda v: from_array([[1.0]], ["B2"]), "expected an xarray Dataset or DataArray"),
         (lambda v: from_array(pd.DataFrame(v[0]), BANDS), "tables go to inversion.retrieve_table"),

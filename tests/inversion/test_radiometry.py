@@ -71,6 +71,21 @@ def test_a_wrong_scale_or_offset_is_refused(spectra, fault, said):
         check_reflectance(fault(spectra), BANDS, source="real")
 
 
+@pytest.mark.parametrize(
+    ("bands", "said"),
+    [
+        (("B2", "B3", "B4", "B5", "B6", "B7"), "-0.2"),
+        (("B490", "B560", "B670", "B850", "B1610", "B2200"), "as the product states it"),
+    ],
+)
+def test_a_forgotten_offset_of_other_sensors_is_refused(bands, said):
+    shade = np.linspace(0.8, 1.2, 200)[:, None]
+    spectra = shade * [0.03, 0.06, 0.03, 0.4, 0.2, 0.1]
+    check_reflectance(spectra, bands, source="image")
+    with pytest.raises(InputError, match=f"was the offset forgotten. give --offset {said}"):
+        check_reflectance(spectra + 0.2, bands, source="image")
+
+
 def test_single_odd_pixels_do_not_refuse_an_image():
     spectra = np.tile(np.linspace(0.03, 0.4, 10), (1000, 1))
     spectra[0], spectra[1] = 5.0, -0.3
