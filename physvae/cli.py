@@ -35,6 +35,10 @@ Reduced = Annotated[
     bool,
     typer.Option("--reduced", help="Few wavelengths a band: within 1e-4, many times faster."),
 ]
+SoilFile = Annotated[
+    Path | None,
+    typer.Option("--soil", help="CSV of measured soils: a column nm, then a column a soil."),
+]
 LeafModel = Annotated[str, typer.Option(help="PROSPECT version: D, 5 or PRO.")]
 Precision = Annotated[
     str, typer.Option(help="float64, or float32: faster, half the size, good to 1e-5.")
@@ -56,7 +60,8 @@ Seed = Annotated[
 def simulate(
     output: Spectra, parameters: Parameters = None, sensor: SensorName = None,
     reduced: Reduced = False, leaf: LeafModel = "D", dtype: Precision = "float64",
-    draw: Draws = None, prior: PriorName = None, sampler: SamplerName = None, seed: Seed = None,
+    soil: SoilFile = None, draw: Draws = None, prior: PriorName = None,
+    sampler: SamplerName = None, seed: Seed = None,
 ) -> None:  # fmt: skip
     """Simulate canopy reflectance for a table of parameters, or for draws from a prior.
 
@@ -65,6 +70,9 @@ def simulate(
     columns choose the model: prot and cbc with --leaf PRO; lidf_a and lidf_b, or beta_mu and
     beta_nu, for ala; bsm_brightness, bsm_lat, bsm_lon and smc for psoil and rsoil; cv for crowns
     over bare soil; zeta, fraction_brown, diss, brown_cab, ... for two layers.
+
+    --soil takes measured soils in the place of psoil: a column nm, then a column a soil. Where
+    there are several, the column soil of the table says by name which is meant.
 
     Rows are read, computed and written in blocks: memory does not grow with their number.
 
@@ -84,7 +92,7 @@ def simulate(
         raise UsageError(f"--output: expected another file than the input, got {output}")
     with _counting("rows") as count:
         rest = {"dtype": DTYPES[dtype], "done": count}
-        asked = {"leaf": leaf, "sensor": sensor, "reduced": reduced}
+        asked = {"leaf": leaf, "sensor": sensor, "reduced": reduced, "soil": soil}
         if parameters is not None:
             model, plan = _from_table(parameters, asked, **rest)
         else:

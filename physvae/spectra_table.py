@@ -10,6 +10,7 @@ refused before anything is computed, and once to compute. Memory holds a block a
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from physvae.tables import TableFile, kind_of, numbers
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail, load_sensor
 from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
+from rtm.soil_tables import MeasuredSoils, as_soil
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _COMPILED = 5e7  # canopies times wavelengths from which on compiling takes less time than it saves
@@ -68,8 +70,9 @@ class Plan:
 
 
 def model_for(
-    names: Iterable[str], *, leaf: str, sensor: str | None, reduced: bool = False, source: str
-) -> Prosail:
+    names: Iterable[str], *, leaf: str, sensor: str | None, reduced: bool = False, source: str,
+    soil: Path | None = None,
+) -> Prosail:  # fmt: skip
     """The model that names of parameters ask for, aliases too, see `rtm.named.choose`.
 
     Raises
@@ -92,7 +95,11 @@ def model_for(
         raise UsageError(str(error)) from None
     given = [known for name in names if (known := canonical(name, TRAITS))]
     try:
-        return choose(given, leaf=leaf, sensor=seen)
+        measured = None if soil is None else as_soil(soil)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
+    try:
+        return choose(given, leaf=leaf, sensor=seen, soil=measured)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
 
@@ -111,12 +118,14 @@ def table_plan(
     space = ParameterSpace((*model.space.parameters, *GEOMETRY.values()))
     found = _matched(table, space)
     others = [name for name in table.schema.names if name not in found.values()]
+    soils = _soils(table, model, found)
+    chosen = {*found, *(("soil_number",) if soils else ())}
     kinds = {name: _first_guess(table.schema.field(name).type) for name in others}
     plan = Plan(
         source=str(table.path),
         space=space,
-        read=partial(_table_blocks, table, space, found, dtype),
-        defaults=tuple(name for name in space.names if name not in found),
+        read=partial(_table_blocks, table, space, found, dtype, soils),
+        defaults=tuple(name for name in space.names if name not in chosen),
         others=pa.schema([]),
         about={"parameters": table.path.name},
     )
@@ -155,8 +164,9 @@ def _matched(table: TableFile, space: ParameterSpace) -> dict[str, str]:
 
 
 def _table_blocks(
-    table: TableFile, space: ParameterSpace, found: dict[str, str], dtype: torch.dtype, rows: int
-) -> Iterator[Block]:
+    table: TableFile, space: ParameterSpace, found: dict[str, str], dtype: torch.dtype,
+    soils: tuple[str, ...], rows: int,
+) -> Iterator[Block]:  # fmt: skip
     """Blocks of a table, every value checked in the precision it will be used in."""
     default = space.default.numpy()
     start = 0
@@ -167,9 +177,40 @@ def _table_blocks(
             given = _numbers(part[column], str(table.path), where, start)
             _check(given, name, dtype, f"{table.path}: row {{}}, {where}", start)
             values[:, space.index(name)] = given
+        if soils:
+            where = f"{table.path}: row {{}}, column soil"
+            values[:, space.index("soil_number")] = _numbered(part["soil"], soils, where, start)
         _check_joint(values, space, f"{table.path}: row {{}}", start)
         start += part.num_rows
         yield Block(values, part.drop_columns(list(found.values())))
+
+
+def _soils(table: TableFile, model: Prosail, found: dict[str, str]) -> tuple[str, ...]:
+    """The names of soils among which the column soil chooses; none where there is no choice."""
+    soil = model.soil
+    if not isinstance(soil, MeasuredSoils) or len(soil.names) == 1 or "soil_number" in found:
+        return ()
+    if "soil" not in table.schema.names:
+        raise InputError(
+            f"{table.path}: expected a column soil that names one of "
+            f"{', '.join(soil.names[:12])}, found none"
+        )
+    return soil.names
+
+
+def _numbered(
+    cells: pa.ChunkedArray, soils: tuple[str, ...], where: str, start: int
+) -> np.ndarray:  # fmt: skip
+    """The numbers of soils [row] by their names."""
+    number = {name: float(k) for k, name in enumerate(soils, 1)}
+    given = [str(cell).strip() for cell in cells.to_pylist()]
+    for row, name in enumerate(given):
+        if name not in number:
+            raise InputError(
+                f"{where.format(start + row + 1)}: expected one of {', '.join(soils[:12])}, "
+                f"got {name!r}"
+            )
+    return np.array([number[name] for name in given])
 
 
 def _numbers(cells: pa.ChunkedArray, source: str, where: str, start: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from rtm.parameters import GEOMETRY, PRODUCTS, TRAITS, Parameter, ParameterSpace
 from rtm.prosail import CanopyReflectance, Prosail
 from rtm.sensor import Sensor, SensorInfo, load_sensor, sensors
 from rtm.soil import DryWetSoil, SpectralSoil
+from rtm.soil_tables import MeasuredSoils
 
 __all__ = [
     "GEOMETRY",
@@ -18,6 +19,7 @@ __all__ = [
     "DryWetSoil",
     "LeafFit",
     "LeafOptics",
+    "MeasuredSoils",
     "Parameter",
     "ParameterSpace",
     "Prosail",

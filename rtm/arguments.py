@@ -3,7 +3,8 @@
 Numbers stay what they are; masked ones become NaN. What is not numbers is told in words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,34 @@ def number(name: str, value: Any) -> float:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """One whole number of at least `least`; ValueError in words."""
+    """One whole number, `least` or more; ValueError in words."""
     given = number(name, value)
-    if given != int(given) or given < least:
-        raise ValueError(f"{name}: expected a whole number of at least {least}, got {given:g}")
+    if given != int(given):
+        raise ValueError(f"{name}: expected a whole number, got {given:g}")
+    if given < least:
+        raise ValueError(f"{name}: expected at least {least}, got {given:g}")
     return int(given)
+
+
+def array(name: str, value: Any) -> np.ndarray:
+    """The same as a float64 array of numpy."""
+    return numbers(name, value).detach().cpu().double().numpy()
+
+
+def file_of(name: str, value: Any) -> Path:
+    """A path; ValueError in words."""
+    if not isinstance(value, str | Path):
+        raise ValueError(f"{name}: expected a path, got {_short(value)}")
+    return Path(value)
+
+
+def mapping(name: str, value: Any) -> dict[str, tuple[float, float]]:
+    """Pairs of numbers by name, none for None; ValueError in words."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected pairs of numbers by name, got {_short(value)}")
+    return {str(key): pair(f"{name}: {key}", ends) for key, ends in value.items()}
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:
@@ -70,6 +94,14 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(listed, Sequence) or not all(isinstance(x, str) for x in listed):
         raise ValueError(f"{name}: expected names, got {_short(value)}")
     return tuple(listed)
+
+
+def one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """ValueError in words where a value is none of the allowed ones, of the same type."""
+    kinds = {str} if isinstance(value, str) else {type(value)}
+    if not any(type(one) in kinds and value == one for one in allowed):
+        words = ", ".join(map(str, allowed))
+        raise ValueError(f"{name}: expected one of {words}, got {_short(value)}")
 
 
 def tensors(**given: Any) -> None:

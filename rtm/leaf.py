@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rtm.arguments import number, numbers, tensors
 from rtm.modes import constant, lasting, own_precision
 from rtm.parameters import TRAITS, ParameterSpace, check
 from rtm.prospect import plate_constants
 from rtm.prospect import prospect as plates
-from rtm.sensor import Sensor, load_sensor
-from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants
+from rtm.sensor import Sensor, sensor_of
+from rtm.spectra import LEAF_CONTENTS, check_leaf, full_grid, leaf_constants, within_range
 
 _NARROW = 0.01  # degree; below it the closed form of the surface cancels, the limit is 2e-8 away
 
@@ -88,7 +89,7 @@ class Prospect(nn.Module):
         if sensor is not None and wavelength is not None:
             raise ValueError("sensor, wavelength: expected one of them at most, got both")
         self.leaf, self.alpha = leaf, alpha
-        self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
+        self.sensor = sensor_of(sensor)
         grid = _grid(wavelength) if self.sensor is None else self.sensor.wavelength
         index, absorption = leaf_constants(leaf, grid)
         weights = None if self.sensor is None else self.sensor.weights
@@ -122,7 +123,10 @@ class Prospect(nn.Module):
         -------
         LeafOptics
         """
-        if theta.shape[-1] != len(self.space):
+        tensors(theta=theta)
+        if theta.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
+        if theta.shape[-1:] != (len(self.space),):
             self.space.split(theta)  # tells what is expected
         flat = theta.reshape(-1, len(self.space)).T
         leaf = plates(
@@ -142,16 +146,12 @@ class Prospect(nn.Module):
 
 def _grid(wavelength) -> Tensor:
     """Wavelengths [nm] as given, else every nm, float64."""
-    if wavelength is None:
-        return full_grid()
-    grid = torch.as_tensor(wavelength, dtype=torch.float64)
-    if grid.ndim != 1 or not len(grid):
-        raise ValueError(f"wavelength: expected one axis of nm, got shape {tuple(grid.shape)}")
-    return grid
+    return full_grid() if wavelength is None else within_range(wavelength)
 
 
 def cone(alpha: float) -> float:
     """Alpha as the closed form of the surface can take it; ValueError outside (0, 90] degree."""
+    alpha = number("alpha", alpha)
     if not 0.0 < alpha <= 90.0:
         raise ValueError(f"alpha: expected above 0 and at most 90 degree, got {alpha:g}")
     return max(alpha, _NARROW)
@@ -159,9 +159,10 @@ def cone(alpha: float) -> float:
 
 def without_dry_matter(leaf: str, values: Mapping) -> dict:
     """The values without `cm` where the leaf is PRO; ValueError where that is not 0."""
+    check_leaf(leaf)
     rest = dict(values)
     if leaf == "PRO" and "cm" in rest:
-        given = torch.as_tensor(rest.pop("cm"), dtype=torch.float64)
+        given = numbers("cm", rest.pop("cm")).double()
         if (given != 0.0).any():
             raise ValueError(
                 "cm: expected 0 with leaf PRO, whose prot and cbc take its place, "
@@ -209,11 +210,11 @@ def prospect(
     """
     model = Prospect(leaf, sensor, wavelength, alpha=alpha)
     contents = without_dry_matter(leaf, contents)
-    numbers: dict[str, Tensor | float] = {}
+    given: dict[str, Tensor | float] = {}
     for name, value in contents.items():
         model.space.index(name)
-        given = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
-        check(name, given)
-        numbers[name] = float(value) if isinstance(value, float | int) else given
-    theta = model.space.stack(**numbers)
+        checked = numbers(name, value)
+        check(name, checked)
+        given[name] = float(value) if isinstance(value, float | int) else checked
+    theta = model.space.stack(**given)
     return model.to(theta.device)(theta)

@@ -26,18 +26,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rtm.arguments import count, mapping, number, numbers
+from rtm.arguments import names as listed
 from rtm.leaf import cone, without_dry_matter
+from rtm.leaf_domains import SURFACE, domains
 from rtm.least_squares import minimise, spread
 from rtm.modes import lasting, own_precision
-from rtm.parameters import TRAITS, Parameter, check, expected, outside
+from rtm.parameters import TRAITS, check, expected, outside
 from rtm.prospect import plate_constants
 from rtm.prospect import prospect as plates
 from rtm.spectra import LEAF_CONTENTS, leaf_constants
-
-SURFACE = {
-    "gain": Parameter("gain", "a", "-", 0.5, 1.5, 1.0, (), "factor on the reflectance"),
-    "baseline": Parameter("baseline", "b", "-", -0.1, 0.2, 0.0, (), "mirrored at the surface"),
-}
 
 _BLOCK = 256  # leaves at once: all columns of J of 2101 wavelengths in some 100 MB
 _VISIBLE = 0.01  # depth at a content's upper bound from which a domain can tell it
@@ -75,7 +73,7 @@ class LeafFit(NamedTuple):
 @own_precision
 def invert_leaf(
     *, wavelength, reflectance=None, transmittance=None, leaf: str = "D",
-    free: Sequence[str] | None = None, domain: tuple[float, float] = (400.0, 2500.0),
+    free: Sequence[str] | None = None, domain: tuple[float, float] | None = None,
     structure: tuple[float, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     prior: Mapping[str, tuple[float, float]] | None = None, noise: float = 0.01,
@@ -94,8 +92,9 @@ def invert_leaf(
     free : sequence of str, optional
         What to estimate: n_leaf, contents, and of the reflectance `gain` and `baseline`. Without
         it n_leaf and every content that absorbs within the domain and is not given in `fixed`.
-    domain : pair of float
-        Lowest and highest wavelength to fit [nm].
+    domain : pair of float, optional
+        Lowest and highest wavelength to fit [nm]. Without it and `structure`, reflectance alone
+        that has them is fitted by parts, see Notes; all else on 400-2500.
     structure : pair of float, optional
         Wavelengths that alone decide n_leaf [nm], in and out of `domain`.
     bounds : mapping of name to (low, high), optional
@@ -126,15 +125,16 @@ def invert_leaf(
 
     Notes
     -----
-    For reflectance alone: `free=("n_leaf", "cw", "cm")`, `domain=(1700.0, 2400.0)` as the
-    literature above has it, `structure=(800.0, 1300.0)`, the plateau of weak absorption. On 110
+    Reflectance alone is fitted by parts where no `domain` is given: n_leaf on 800-1300 nm, the
+    plateau of weak absorption, water and dry matter on 1700-2400 as the literature above has it,
+    pigments below 800, each given the others. Water and dry matter come out as with
+    `domain=(1700.0, 2400.0)` and `structure=(800.0, 1300.0)`. On 110
     leaves of four species (Ely et al. 2019, 10.1093/jxb/erz061; the plateau was settled with
     other domains tried on them, not by the best score) errors of water are r 0.90, RMSE 2.0, bias
     -1.0 mg cm⁻², of dry matter r 0.88, RMSE 0.7, bias 0.1. The sd of water is right, that of dry
-    matter six times too wide. Without `structure`, water is missed by 5 mg cm⁻²; all on
-    1300-2400 nm with `baseline` free, water is unbiased (r 0.91, RMSE 1.6) and dry matter half of
-    what it should be. `benchmarks/leaf.py`
-    prints these.
+    matter six times too wide. All on 1700-2400 nm, water is missed by 5 mg cm⁻²; all on 400-2500,
+    or on 1300-2400 with `baseline` free, water is unbiased (r 0.91, RMSE 1.6) and dry matter half
+    of what it should be. `benchmarks/leaf.py` prints these.
 
     Examples
     --------
@@ -146,15 +146,17 @@ def invert_leaf(
     """
     fixed = without_dry_matter(leaf, fixed)
     grid, measured, shape = _measured(wavelength, reflectance, transmittance)
-    domains = [_within(grid, ends) for ends in (domain, structure or domain)]
-    used = domains[0] | domains[1]
+    free = None if free is None else listed("free", free)
+    where, used = domains(leaf, grid, domain, structure, measured, free)
+    names = _names(leaf, grid, where, structure, measured, free, fixed)
     grid, measured = grid[used], measured[:, used]
-    names = _names(leaf, grid, domains[0][used], structure, measured, free, fixed)
-    problem = _Problem.of(leaf, grid, alpha, names, bounds or {}, prior or {}, noise)
-    decides = torch.stack([domains[name == "n_leaf"][used] for name in names])
+    decides = torch.stack([where[name][used] for name in names])
+    apart = bool((decides != decides[0]).any())
+    ends, max_steps = mapping("bounds", bounds), count("max_steps", max_steps)
+    problem = _Problem.of(leaf, grid, alpha, names, ends, mapping("prior", prior), noise)
     values = _values(leaf, fixed, shape, measured.device)
     found = [
-        _fit(problem, measured[..., i : i + _BLOCK], decides, structure is not None, max_steps,
+        _fit(problem, measured[..., i : i + _BLOCK], decides, apart, max_steps,
              {name: value[i : i + _BLOCK] for name, value in values.items()})
         for i in range(0, max(measured.shape[-1], 1), _BLOCK)
     ]  # fmt: skip
@@ -163,11 +165,11 @@ def invert_leaf(
 
 def _measured(wavelength, reflectance, transmittance) -> tuple[Tensor, Tensor, torch.Size]:
     """Wavelengths, values [2, wavelength, leaf] with NaN where missing, the shape of the batch."""
-    grid = torch.as_tensor(wavelength, dtype=torch.float64)
+    grid = numbers("wavelength", wavelength).detach().double()
     if grid.ndim != 1 or len(grid) < 2 or not (grid.diff() > 0).all():
         raise ValueError("wavelength: expected one rising axis of nm, got something else")
     given = {"reflectance": reflectance, "transmittance": transmittance}
-    given = {k: torch.as_tensor(v).detach().double() for k, v in given.items() if v is not None}
+    given = {k: numbers(k, v).detach().double() for k, v in given.items() if v is not None}
     if not given:
         raise ValueError("reflectance, transmittance: expected one of them at least, got none")
     shape = next(iter(given.values())).shape
@@ -185,16 +187,6 @@ def _measured(wavelength, reflectance, transmittance) -> tuple[Tensor, Tensor, t
     return grid.to(flat.device), torch.where(flat.isfinite(), flat, torch.nan), shape[:-1]
 
 
-def _within(grid: Tensor, ends: tuple[float, float]) -> Tensor:
-    """Where a wavelength lies within ends and 400-2500 nm."""
-    inside = (grid >= max(ends[0], 400.0)) & (grid <= min(ends[1], 2500.0))
-    if not inside.any():
-        raise ValueError(
-            f"domain, structure: expected wavelengths measured, got {ends[0]:g}-{ends[1]:g} nm"
-        )
-    return inside
-
-
 def _check_known(leaf: str, given: Sequence[str]) -> None:
     known = ("n_leaf", *LEAF_CONTENTS[leaf], *SURFACE)
     for name in given:
@@ -202,10 +194,11 @@ def _check_known(leaf: str, given: Sequence[str]) -> None:
             raise ValueError(f"parameter: expected one of {', '.join(known)}, got {name!r}")
 
 
-def _names(leaf, grid, inside, structure, measured, free, fixed) -> tuple[str, ...]:
+def _names(leaf, grid, where, structure, measured, free, fixed) -> tuple[str, ...]:
     """The free parameters, in the order of the leaf."""
-    most = leaf_constants(leaf, grid[inside])[1].amax(-1).tolist()
-    reach = dict(zip(LEAF_CONTENTS[leaf], most, strict=True))
+    at = grid.clamp(400.0, 2500.0)
+    absorption = dict(zip(LEAF_CONTENTS[leaf], leaf_constants(leaf, at)[1], strict=True))
+    reach = {n: float((k.to(grid) * where[n]).amax()) for n, k in absorption.items()}
     if free is None:
         seen = [n for n, k in reach.items() if k * TRAITS[n].high >= _VISIBLE]
         free = [n for n in ("n_leaf", *seen) if n not in fixed]
@@ -229,7 +222,7 @@ def _values(leaf, fixed, shape, device) -> dict[str, Tensor]:
     table = {name: TRAITS[name] for name in ("n_leaf", *LEAF_CONTENTS[leaf])} | SURFACE
     values = {}
     for name, parameter in table.items():
-        value = torch.as_tensor(fixed.get(name, parameter.default)).to(device, torch.float64)
+        value = numbers(name, fixed.get(name, parameter.default)).to(device, torch.float64)
         if name in TRAITS:
             check(name, value)
         try:
@@ -264,6 +257,7 @@ class _Problem:
                 raise ValueError(
                     f"bounds, prior: expected some of {', '.join(names)}, got {name!r}"
                 )
+        noise = number("noise", noise)
         if not noise > 0.0:
             raise ValueError(f"noise: expected above 0, got {noise:g}")
         box = {n: bounds.get(n, (table[n].low, table[n].high)) for n in names}

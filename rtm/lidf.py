@@ -50,7 +50,15 @@ _RULE = gauss_rule(12)
 
 
 def class_edges(classes: int) -> Tensor:
-    """Edges of equal classes of inclination [class + 1], 0-90 degree, float64."""
+    """Edges of classes of inclination [class + 1], 0-90 degree, float64.
+
+    13 are those of the Fortran, R and SCOPE codes, 10° wide up to 80° and then 2°; else equal.
+
+    >>> class_edges(13)[-6:]
+    tensor([80., 82., 84., 86., 88., 90.], dtype=torch.float64)
+    """
+    if classes == 13:
+        return torch.tensor([*range(0, 80, 10), *range(80, 91, 2)], dtype=torch.float64)
     return torch.linspace(0.0, 90.0, classes + 1, dtype=torch.float64)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from rtm.arguments import joined, numbers, tensors
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -106,6 +108,13 @@ PRODUCTS = _table(
 )
 
 
+def _listed(value) -> bool:
+    """Whether a value is neither a plain number nor a tensor of real numbers."""
+    if isinstance(value, Tensor):
+        return value.is_complex() or value.dtype == torch.bool
+    return type(value) not in (int, float)
+
+
 @dataclass(frozen=True)
 class ParameterSpace:
     """The meaning of the last axis of a tensor theta[..., parameter].
@@ -169,6 +178,8 @@ class ParameterSpace:
         """
         for name in named:
             self.index(name)
+        named = {name: numbers(name, value) if _listed(value) else value
+                 for name, value in named.items()}  # fmt: skip
         tensors = [v for v in named.values() if isinstance(v, Tensor) and v.is_floating_point()]
         dtype = torch.float64
         if tensors:
@@ -180,11 +191,13 @@ class ParameterSpace:
             torch.as_tensor(named.get(p.name, p.default), dtype=dtype, device=device)
             for p in self.parameters
         ]
+        joined(dict(zip(self.names, values, strict=True)))
         return torch.stack(torch.broadcast_tensors(*values), dim=-1)
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Named views theta[..., i] of every parameter."""
-        if theta.shape[-1] != len(self):
+        tensors(theta=theta)
+        if theta.shape[-1:] != (len(self),):
             raise ValueError(
                 f"theta: expected a last axis of {len(self)} ({', '.join(self.names)}), "
                 f"got shape {tuple(theta.shape)}"

@@ -8,32 +8,35 @@ what belongs to a canopy broadcasts against its spectra and loops run along the 
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rtm import products as product
+from rtm.arguments import count, one_of, tensors
 from rtm.blocks import Outputs, in_blocks, in_even_blocks, in_parts
 from rtm.bsm import BSM
 from rtm.foursail import Canopy, extinction, foursail, hot_spot
 from rtm.foursail2 import crowns, foursail2
 from rtm.fused import Function, Fused, Loops, available, digest, loopable, shared
+from rtm.leaf import cone
 from rtm.lidf import Beta, Campbell, Verhoef, class_edges
 from rtm.modes import constant, lasting, own_precision
 from rtm.numerics import gauss_rule, hot_spot_classic, hot_spot_exact
 from rtm.parameters import TRAITS, ParameterSpace, brown
 from rtm.prospect import Leaf, plate_constants, prospect
-from rtm.sensor import Sensor, load_sensor
+from rtm.sensor import Sensor, sensor_of
 from rtm.soil import DryWetSoil, SpectralSoil
+from rtm.soil_tables import MeasuredSoils, as_soil
 from rtm.spectra import LEAF_CONTENTS, full_grid, leaf_constants, within_range
 
 _BLOCK = 65536  # numbers of a spectral array that are worked on at a time
 _COMPILED_BLOCK = 16384
 _FUSED_BLOCK = 1 << 23
 _OPTIONS = {"max_fusion_size": 2000}  # of torch.compile
-_SOILS = (DryWetSoil, SpectralSoil, BSM)  # of which shapes and parameters tell all
+_SOILS = (DryWetSoil, SpectralSoil, BSM, MeasuredSoils)  # of which shapes and parameters tell all
 LIDF = {"campbell": Campbell, "verhoef": Verhoef, "beta": Beta}
 _TWO_LAYERS = ("cv", "zeta", "fraction_brown", "diss")
 
@@ -76,12 +79,13 @@ class Prosail(nn.Module):
         Gives bands instead of wavelengths.
     wavelength : Tensor [wavelength], optional
         nm, within 400-2500; every nm where neither is given.
-    soil : DryWetSoil, SpectralSoil or BSM, optional
-        Else the dry/wet mixture with `psoil` and `rsoil`.
+    soil : DryWetSoil, SpectralSoil or BSM, or a spectrum, optional
+        A spectrum as `rtm.soil_tables.as_soil` takes it; else the dry/wet mixture.
     lidf : {"campbell", "verhoef", "beta"}
         Leaf inclination from `ala`, from `lidf_a` and `lidf_b`, or from `beta_mu` and `beta_nu`.
     classes : int
-        Classes of leaf inclination.
+        Classes of leaf inclination, 2 or more, equal ones; 13 are the unequal ones of the Fortran,
+        R and SCOPE codes.
     crowns : bool
         Adds `cv`: a share cv of the ground bears a canopy of lai/cv, the rest is bare soil.
     layers : {1, 2}
@@ -129,28 +133,26 @@ class Prosail(nn.Module):
     def __init__(
         self, leaf: str = "D", sensor: str | Sensor | None = None,
         wavelength: Tensor | np.ndarray | Sequence[float] | None = None, *,
-        soil: DryWetSoil | SpectralSoil | BSM | None = None,
+        soil: Any = None,
         lidf: str = "campbell", classes: int = 18, crowns: bool = False, layers: int = 1,
         hotspot: str = "exact", products: bool = True, alpha: float = 40.0,
         fused: bool | str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
-        _expect("hotspot", hotspot, ("exact", "classic"))
-        _expect("lidf", lidf, tuple(LIDF))
-        _expect("leaf", leaf, tuple(LEAF_CONTENTS))
-        _expect("layers", layers, (1, 2))
+        one_of("hotspot", hotspot, ("exact", "classic"))
+        one_of("lidf", lidf, tuple(LIDF))
+        one_of("leaf", leaf, tuple(LEAF_CONTENTS))
+        one_of("layers", layers, (1, 2))
         if sensor is not None and wavelength is not None:
             raise ValueError("sensor, wavelength: expected one of them at most, got both")
         if crowns and layers == 2:
             raise ValueError("crowns: expected False with two layers, which have crowns, got True")
-        if classes < 2:
-            raise ValueError(f"classes: expected at least 2, got {classes}")
         self.leaf, self.crowns, self.layers, self.products = leaf, crowns, layers, products
-        self.classes, self.alpha, self.classic = classes, alpha, hotspot == "classic"
-        self.sensor = load_sensor(sensor) if isinstance(sensor, str) else sensor
-        self.soil = DryWetSoil() if soil is None else soil
+        self.classes, self.alpha = count("classes", classes, 2), cone(alpha)
+        self.classic, self.sensor = hotspot == "classic", sensor_of(sensor)
+        self.soil = DryWetSoil() if soil is None else as_soil(soil, wavelength)
         self.lidf = LIDF[lidf]()
-        _expect("fused", fused, ("auto", True, False))
+        one_of("fused", fused, ("auto", True, False))
         self.fused, self._options = fused, None
         self._forget()
         given = within_range(full_grid() if wavelength is None else wavelength)
@@ -208,11 +210,13 @@ class Prosail(nn.Module):
         -------
         CanopyReflectance
         """
-        if angles.shape[-1] != 3:
-            raise ValueError(f"angles: expected a last axis (tts, tto, psi), got {angles.shape}")
+        tensors(theta=theta, angles=angles)
+        if angles.shape[-1:] != (3,):
+            got = tuple(angles.shape)
+            raise ValueError(f"angles: expected a last axis (tts, tto, psi), got shape {got}")
         if theta.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
-        if theta.shape[-1] != len(self.space):
+        if theta.shape[-1:] != (len(self.space),):
             self.space.split(theta)  # tells what is expected
         shape = torch.broadcast_shapes(theta.shape[:-1], angles.shape[:-1])
         flat = theta.expand(*shape, theta.shape[-1]).reshape(-1, theta.shape[-1]).T.contiguous()
@@ -375,11 +379,6 @@ class Prosail(nn.Module):
             spectra = [x @ self._weights.to(x.dtype) for x in spectra]
         absorbed = [x[0] for x in found[4:]] if self.products else [None] * 3
         return (*spectra, *absorbed)
-
-
-def _expect(name: str, value, allowed: tuple) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, got {value!r}")
 
 
 def fold(psi: Tensor) -> Tensor:

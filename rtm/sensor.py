@@ -12,12 +12,15 @@ band is enough. `load_sensor(name, reduced=True)` has the choice made for all of
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rtm import response
+from rtm.arguments import array, file_of, numbers, tensors
+from rtm.arguments import names as names_of
 from rtm.catalogue import ALIASES, REGULAR, SENSORS, SensorInfo, sensors
 from rtm.modes import constant, lasting, own_precision
 from rtm.reduction import few_nodes
@@ -65,12 +68,12 @@ class Sensor:
         ValueError
             An unordered grid, or a response that is negative, empty or of another length.
         """
-        grid = np.asarray(wavelength, dtype=np.float64)
+        grid = array("wavelength", wavelength)
         if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
             raise ValueError("wavelength: expected a rising 1-D grid in nm, got something else")
         rows = []
         for band, values in responses.items():
-            row = np.asarray(values, dtype=np.float64)
+            row = array(str(band), values)
             if row.shape != grid.shape or not (row >= 0).all() or not row.any():
                 raise ValueError(f"{band}: expected {len(grid)} responses ≥ 0, not all 0")
             rows.append(row)
@@ -101,9 +104,9 @@ class Sensor:
         >>> sensor.bands, sensor.apply(sensor.wavelength)
         (('B1', 'B2'), tensor([550.0000, 670.5000], dtype=torch.float64))
         """
-        at = np.atleast_1d(np.asarray(center, dtype=np.float64))
-        width = np.atleast_1d(np.asarray(fwhm, dtype=np.float64))
-        names = tuple(f"B{i + 1}" for i in range(len(at))) if bands is None else tuple(bands)
+        at, width = (np.atleast_1d(array(n, x)) for n, x in (("center", center), ("fwhm", fwhm)))
+        ids = tuple(f"B{i + 1}" for i in range(len(at))) if bands is None else bands
+        names = names_of("bands", ids)
         if at.ndim != 1 or at.shape != width.shape or len(names) != len(at):
             raise ValueError(
                 f"{name}: expected as many centres, widths and bands, "
@@ -133,7 +136,7 @@ class Sensor:
         FileNotFoundError
             No such file.
         """
-        path = Path(path)
+        path = file_of("sensor", path)
         if not path.is_file():
             raise FileNotFoundError(f"sensor: expected a CSV file, found no {path}")
         found = response.read(path)
@@ -141,6 +144,7 @@ class Sensor:
 
     def select(self, bands: tuple[str, ...] | list[str]) -> "Sensor":
         """The same sensor with these bands in this order, on the wavelengths they need."""
+        bands = names_of("bands", bands)
         missing = [band for band in bands if band not in self.bands]
         if missing:
             raise ValueError(
@@ -157,7 +161,10 @@ class Sensor:
     @own_precision
     def apply(self, spectrum: Tensor) -> Tensor:
         """Band values [..., band] of a spectrum [..., wavelength] on this sensor's wavelengths."""
-        if spectrum.shape[-1] != len(self.wavelength):
+        tensors(spectrum=spectrum)
+        if not spectrum.is_floating_point():
+            raise ValueError(f"spectrum: expected real numbers, got {spectrum.dtype}")
+        if spectrum.ndim == 0 or spectrum.shape[-1] != len(self.wavelength):
             raise ValueError(
                 f"spectrum: expected a last axis of {len(self.wavelength)} wavelengths, "
                 f"got shape {tuple(spectrum.shape)}"
@@ -180,6 +187,12 @@ class Sensor:
         Sensor
             With fewer wavelengths; weights ≥ 0, rows sum to 1, center and fwhm unchanged.
         """
+        spectra = numbers("spectra", spectra)
+        if spectra.shape[-1:] != self.wavelength.shape:
+            raise ValueError(
+                f"spectra: expected a last axis of {len(self.wavelength)} wavelengths, "
+                f"got shape {tuple(spectra.shape)}"
+            )
         sample = spectra.detach().double().cpu().reshape(-1, spectra.shape[-1])
         weights = torch.from_numpy(few_nodes(sample.numpy(), self.weights.numpy(), tolerance))
         used = (weights > 0).any(0)
@@ -242,6 +255,15 @@ def load_sensor(name: str | Path, reduced: bool = False) -> Sensor:
         )
     full = _shipped(SENSORS[key])
     return _reduced(full) if reduced else full
+
+
+def sensor_of(given: Any) -> Sensor | None:
+    """A sensor, or that of a name or path; None stays None. ValueError for anything else."""
+    if given is None or isinstance(given, Sensor):
+        return given
+    if isinstance(given, str | Path):
+        return load_sensor(given)
+    raise ValueError(f"sensor: expected a name, a CSV file or a Sensor, got {given!r}")
 
 
 def _shipped(info: SensorInfo) -> Sensor:

@@ -10,27 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtm.arguments import array, count
 from rtm.parameters import TRAITS, Parameter
+from rtm.soil_limits import cap, lift
+from rtm.soil_tables import read_soils
 from rtm.spectra import resample, table
-
-
-def cap(reflectance: Tensor) -> Tensor:
-    """The identity up to 0.9, smooth and below 0.99 above: a soil never returns more than it gets.
-
-    >>> cap(torch.tensor([0.5, 5.0]))
-    tensor([0.5000, 0.9900])
-    """
-    above = torch.tanh(torch.relu(reflectance - 0.9) * (1.0 / 0.09))
-    return torch.add(reflectance.clamp(max=0.9), above, alpha=0.09)
-
-
-def lift(reflectance: Tensor) -> Tensor:
-    """The identity from 0.01 up, smooth and not negative below.
-
-    >>> lift(torch.tensor([-1.0, 0.0, 0.5]))
-    tensor([0.0000, 0.0037, 0.5000])
-    """
-    return 0.01 * (torch.nn.functional.elu(100.0 * reflectance - 1.0) + 1.0)
 
 
 class DryWetSoil:
@@ -71,16 +55,19 @@ class SpectralSoil:
     """
 
     def __init__(self, wavelength, basis, mean, *, low: float = -3.0, high: float = 3.0) -> None:
-        self.wavelength = np.asarray(wavelength, dtype=np.float64)
-        self.basis = np.atleast_2d(np.asarray(basis, dtype=np.float64))
-        self.mean = np.asarray(mean, dtype=np.float64)
+        self.wavelength = array("wavelength", wavelength)
+        self.basis = np.atleast_2d(array("basis", basis))
+        self.mean = array("mean", mean)
         n = self.wavelength.size
         if self.basis.shape[1:] != (n,) or self.mean.shape != (n,):
             raise ValueError(
                 f"basis: expected [shape, {n}] and mean [{n}], "
                 f"got {self.basis.shape} and {self.mean.shape}"
             )
-        if not (np.diff(self.wavelength) > 0).all():
+        for name, values in (("basis", self.basis), ("mean", self.mean)):
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name}: expected finite numbers, got a gap")
+        if n < 2 or not (np.diff(self.wavelength) > 0).all():
             raise ValueError("wavelength: expected rising values in nm, got unordered ones")
         shapes = tuple(
             Parameter(f"soil_{i + 1}", f"s{i + 1}", "-", low, high, 0.0, (), "soil shape")
@@ -99,7 +86,10 @@ class SpectralSoil:
         ValueError
             More components than spectra less one.
         """
-        spectra = np.atleast_2d(np.asarray(spectra, dtype=np.float64))
+        spectra = np.atleast_2d(array("spectra", spectra))
+        components = count("components", components, 0)
+        if not np.isfinite(spectra).all():
+            raise ValueError("spectra: expected finite numbers, got a gap")
         if not 0 <= components < len(spectra):
             raise ValueError(
                 f"components: expected 0-{len(spectra) - 1} for {len(spectra)} spectra, "
@@ -127,17 +117,8 @@ class SpectralSoil:
         ValueError
             A table of another form, or more components than it allows.
         """
-        try:
-            columns = np.loadtxt(path, delimiter=",", skiprows=_names(path), ndmin=2).T
-        except ValueError as error:
-            raise ValueError(f"{path}: expected rows of numbers, {error}") from error
-        if len(columns) < 2:
-            raise ValueError(f"{path}: expected a wavelength and a soil a row, got one column")
-        spectra = columns[1:]
-        wrong = spectra[~((spectra >= 0.0) & (spectra <= 1.0))]
-        if wrong.size:
-            raise ValueError(f"{path}: expected reflectance 0-1, got {wrong[0]:g}")
-        return cls.from_spectra(columns[0], spectra, components)
+        measured = read_soils(path)
+        return cls.from_spectra(measured.wavelength, measured.spectra, components)
 
     def shapes(self, wavelength: Tensor) -> Tensor:
         """The basis, then the mean, on the model's wavelengths [shape + 1, wavelength]."""
@@ -148,14 +129,3 @@ class SpectralSoil:
         """Soil reflectance [wavelength, canopy] from values[(soil_1 … soil_k, rsoil), canopy]."""
         rsoil = values[-1:]
         return cap(lift(shapes.T @ torch.cat([rsoil * values[:-1], rsoil])))
-
-
-def _names(path: str | Path) -> int:
-    """1 where a table starts with a row of names, else 0."""
-    with Path(path).open(encoding="utf-8") as stream:
-        first = stream.readline().split(",")[0]
-    try:
-        float(first)
-    except ValueError:
-        return 1
-    return 0

@@ -9,6 +9,8 @@ import torch
 from safetensors.numpy import load
 from torch import Tensor
 
+from rtm.arguments import numbers, one_of
+
 LEAF_CONTENTS = {
     "D": ("cab", "car", "ant", "cbrown", "cw", "cm"),
     "5": ("cab", "car", "cbrown", "cw", "cm"),
@@ -29,7 +31,7 @@ def full_grid() -> Tensor:
 
 def within_range(wavelength: Tensor | np.ndarray | Sequence[float]) -> Tensor:
     """Wavelengths [nm] as a float64 tensor; ValueError where one lies outside 400-2500."""
-    at = torch.as_tensor(wavelength, dtype=torch.float64)
+    at = numbers("wavelength", wavelength).detach().double()
     if at.ndim != 1 or len(at) == 0 or not ((at >= 400.0) & (at <= 2500.0)).all():
         found = f"{at.min():g}-{at.max():g}" if at.numel() else "none"
         raise ValueError(f"wavelength: expected a list of nm within 400-2500, got {found}")
@@ -55,6 +57,11 @@ def resample(wavelength: Tensor, grid: np.ndarray, values: np.ndarray) -> Tensor
     return torch.from_numpy(low + share * (high - low))
 
 
+def check_leaf(leaf: str) -> None:
+    """ValueError in words where there is no such version of PROSPECT."""
+    one_of("leaf", leaf, tuple(LEAF_CONTENTS))
+
+
 def leaf_constants(leaf: str, wavelength: Tensor) -> tuple[Tensor, Tensor]:
     """Refractive index [wavelength] and specific absorption [content, wavelength] of a leaf model.
 
@@ -63,8 +70,7 @@ def leaf_constants(leaf: str, wavelength: Tensor) -> tuple[Tensor, Tensor]:
     Sources: Feret et al. 2008, 10.1016/j.rse.2008.02.012 ("5"); Féret et al. 2017,
     10.1016/j.rse.2017.03.004 ("D"); Féret et al. 2021, 10.1016/j.rse.2020.112173 ("PRO").
     """
-    if leaf not in LEAF_CONTENTS:
-        raise ValueError(f"leaf: expected one of {', '.join(LEAF_CONTENTS)}, got {leaf!r}")
+    check_leaf(leaf)
     columns = table("leaf")
     names = ("refractive_index", *LEAF_CONTENTS[leaf])
     values = np.stack([columns[f"{leaf}.{name}"] for name in names])

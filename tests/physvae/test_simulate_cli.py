@@ -295,3 +295,24 @@ def test_precision_is_checked_where_it_is_lost(tmp_path, capfd):
     assert simulate(source, tmp_path / "out.csv") == 0
     assert simulate(source, tmp_path / "out.csv", "--dtype", "float32") == 3
     assert "expected tts at least 0 and below 90, got 90" in capfd.readouterr().err
+
+
+def test_measured_soils_come_from_a_table_by_name(tmp_path, capfd):
+    """Bare ground is the soil that the column names; a name that is not there is refused."""
+    soils = tmp_path / "soils.csv"
+    soils.write_text("nm,clay,sand\n400,.08,.15\n2500,.2,.4\n")
+    given = tmp_path / "plots.csv"
+    given.write_text("lai,soil\n0,sand\n0,clay\n")
+    made = tmp_path / "made.csv"
+    assert simulate(given, made, "--soil", str(soils)) == 0
+    with made.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["soil"] for row in rows] == ["sand", "clay"]
+    assert [float(row["2500"]) for row in rows] == pytest.approx([0.4, 0.2])
+    for text, words in (("lai,soil\n0,peat\n", "soil: expected one of clay, sand, got 'peat'"),
+                        ("lai\n0\n", "expected a column soil"),
+                        ("lai,soil,psoil\n0,sand,1\n", "soil, psoil: expected one")):  # fmt: skip
+        given.write_text(text)
+        assert simulate(given, tmp_path / "none.csv", "--soil", str(soils)) == 3
+        assert words in capfd.readouterr().err
+    assert not (tmp_path / "none.csv").exists()

@@ -215,3 +215,52 @@ def test_shares_are_one_graph(family):
     values = torch.tensor([[0.4, 0.3]] * len(family.parameters), dtype=F64)
     whole = torch.compile(lambda v: family.shares(v, edges), fullgraph=True, backend="aot_eager")
     np.testing.assert_allclose(whole(values), family.shares(values, edges), rtol=1e-13)
+
+
+def fortran_verhoef(a: float, b: float) -> np.ndarray:
+    """dladgen of the Fortran code, with its iteration carried to the last digit."""
+
+    def cumulative(degree):
+        x = twice = 2.0 * np.radians(degree)
+        for _ in range(2000):
+            y = a * np.sin(x) + 0.5 * b * np.sin(2.0 * x)
+            step = 0.5 * (y - x + twice)
+            x += step
+            if abs(step) < 1e-16:
+                break
+        return (2.0 * y + twice) / np.pi
+
+    edges = [10.0 * i for i in range(1, 9)] + [80.0 + 2.0 * (i - 8) for i in range(9, 13)]
+    return np.diff([0.0, *map(cumulative, edges), 1.0])
+
+
+def fortran_campbell(ala: float) -> np.ndarray:
+    """calc_lidf_ellipsoid of the Fortran code, its classes from tl to tu, as printed there."""
+    lower = np.radians([0, 10, 20, 30, 40, 50, 60, 70, 80, 82, 84, 86, 88])
+    upper = np.radians([10, 20, 30, 40, 50, 60, 70, 80, 82, 84, 86, 88, 90])
+    chi = np.exp(-1.6184e-5 * ala**3 + 2.1145e-3 * ala**2 - 1.2390e-1 * ala + 3.2491)
+
+    def half(angle):
+        x = chi / np.sqrt(1.0 + chi**2 * np.tan(angle) ** 2)
+        if chi > 1.0:
+            alpha = chi / np.sqrt(chi**2 - 1.0)
+            root = np.sqrt(alpha**2 + x**2)
+            return x * root + alpha**2 * np.log(x + root)
+        alpha = chi / np.sqrt(1.0 - chi**2)
+        return x * np.sqrt(alpha**2 - x**2) + alpha**2 * np.arcsin(x / alpha)
+
+    shares = np.array([abs(half(u) - half(t)) for t, u in zip(lower, upper, strict=True)])
+    return shares / shares.sum()
+
+
+def test_thirteen_classes_are_the_unequal_ones_of_the_fortran_code():
+    """Shares by its formulas to 1e-12, and classes counted with its angles litab."""
+    for a, b in [(-0.35, -0.15), (0.3, -0.2), (0.6, 0.1)]:
+        found = shares(Verhoef(), a, b, classes=13)
+        np.testing.assert_allclose(found, fortran_verhoef(a, b), rtol=0, atol=1e-12)
+    for ala in (20.0, 57.0, 70.0, 85.0):
+        found = shares(Campbell(), ala, classes=13)
+        np.testing.assert_allclose(found, fortran_campbell(ala), rtol=0, atol=1e-12)
+    middle = (class_edges(13)[1:] + class_edges(13)[:-1]) / 2.0
+    assert middle.tolist() == [5, 15, 25, 35, 45, 55, 65, 75, 81, 83, 85, 87, 89]
+    assert class_edges(12).diff().unique().tolist() == [7.5]

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rtm
 from rtm import Prosail, SpectralSoil
 from rtm.bsm import BSM, film_optics, wet_soil
 from rtm.soil import DryWetSoil, cap, lift
+from rtm.soil_tables import as_soil
 
 F64 = torch.float64
 GRID = torch.arange(400.0, 2501.0, 20.0, dtype=F64)
@@ -140,7 +142,7 @@ def test_the_soils_at_hand_are_read(data_dir, name):
         ("wavelength,a\n400,12.0\n500,30.0\n", "expected reflectance 0-1, got 12"),
         ("wavelength,a\n400,nan\n500,0.3\n", "expected reflectance 0-1, got nan"),
         ("wavelength,a\n400,0.1\n500,-0.3\n", "expected reflectance 0-1, got -0.3"),
-        ("wavelength,a\n500,0.1\n400,0.3\n", "expected rising"),
+        ("wavelength,a\n500,0.1\n400,0.3\n", "expected rising wavelengths"),
     ],
 )
 def test_a_wrong_table_is_told(tmp_path, text, message):
@@ -245,3 +247,62 @@ def test_soils_run_under_vmap_and_as_one_graph(soil):
     np.testing.assert_allclose(found, alone, rtol=1e-11, atol=1e-14)
     graph = torch.compile(soil.reflectance, fullgraph=True, backend="aot_eager")
     np.testing.assert_allclose(graph(values, shapes), soil.reflectance(values, shapes), rtol=1e-13)
+
+
+NM = [400.0, 1000.0, 2500.0]
+CLAY, SAND = [0.08, 0.25, 0.2], [0.15, 0.35, 0.4]
+
+
+@pytest.mark.parametrize("form", ["pair", "array", "file", "rows", "object"])
+def test_bare_ground_reflects_as_the_soil_that_is_given(form, tmp_path):
+    """At no leaf all four factors are the soil, scaled by rsoil, whatever form it comes in."""
+    grid = torch.arange(400.0, 2501.0, 20.0)
+    expected = 1.5 * np.interp(grid, NM, SAND)
+    table = tmp_path / "soils.csv"
+    table.write_text("nm,sand\n" + "".join(f"{a},{b}\n" for a, b in zip(NM, SAND, strict=True)))
+    both = tmp_path / "both.csv"
+    rows = zip(NM, CLAY, SAND, strict=True)
+    both.write_text("nm,clay,sand\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    options = {
+        "pair": {"soil": (NM, SAND)}, "array": {"soil": np.interp(grid, NM, SAND)},
+        "file": {"soil": str(table)}, "rows": {"soil": both, "soil_number": 2},
+        "object": {"soil": as_soil((NM, [CLAY, SAND])), "soil_number": 2},
+    }[form]  # fmt: skip
+    found = rtm.prosail(lai=0.0, rsoil=1.5, wavelength=grid, **options)
+    for factor in (found.rso, found.rdd):
+        np.testing.assert_allclose(factor, expected, atol=1e-12)
+
+
+def test_soils_by_number_are_a_batch_and_mix_between_numbers():
+    found = rtm.prosail(lai=0.0, soil=(NM, [CLAY, SAND]), soil_number=[1, 2, 1.5], wavelength=NM)
+    torch.testing.assert_close(found.rso[2], found.rso[:2].mean(0))
+    fast = rtm.Prosail(soil=(NM, [CLAY, SAND]), wavelength=NM, fused=True)
+    theta = fast.space.stack(soil_number=torch.tensor([1.0, 2.0, 1.5]), lai=0.0).float()
+    torch.testing.assert_close(
+        fast(theta, torch.zeros(3)).rso, found.rso.float(), atol=1e-6, rtol=0
+    )
+    assert fast._shared().made() is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"soil": (NM, [CLAY, SAND])},
+            r"soil_number: expected which of 2 soils \(1 soil_1, 2 soil_2",
+        ),
+        ({"soil": (NM, [CLAY, SAND]), "soil_number": 3}, "soil_number: expected 1-2"),
+        ({"soil": [0.1, 0.2]}, "soil: expected reflectance at 2101 wavelengths"),
+        ({"soil": (NM, [8.0, 25.0, 20.0])}, "soil: expected reflectance 0-1, got 8"),
+        ({"soil": ([500.0, 900.0], [0.1, 0.2])}, "soil: expected a spectrum over 400-2500 nm"),
+        (
+            {"soil": (NM, SAND), "psoil": 0.3},
+            "soil, psoil: expected one of them at most, got both",
+        ),
+        ({"soil": "none.csv"}, "soil: expected a CSV file, found no none.csv"),
+        ({"soil": "sand"}, "soil: expected a CSV file"),
+    ],
+)
+def test_a_wrong_soil_is_told_in_words(options, words):
+    with pytest.raises(ValueError, match=words):
+        rtm.prosail(lai=1.0, **options)
