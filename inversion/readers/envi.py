@@ -10,6 +10,7 @@ import codecs
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -117,24 +118,34 @@ def _decoded(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def tags_of(path: str, names: Sequence[str]) -> tuple[list[list[float]], str]:
-    """Return wavelengths and widths that the bands of a GeoTIFF state, and their unit.
+class Tags(NamedTuple):
+    """What the bands of a GeoTIFF state: wavelengths, widths, their unit, and which are good."""
 
-    They are read from the bands' tags or names; bands that state none are left out.
+    center: list[float]
+    fwhm: list[float]
+    unit: str
+    good: list[bool]
+
+
+def tags_of(path: str, names: Sequence[str]) -> Tags:
+    """Return what the bands of a GeoTIFF state by their tags or names.
+
+    Wavelengths of bands that state none are left out.
     """
     with opened(path, "GTiff") as source:
         tags = [_lower(source.tags(number)) for number in source.indexes]
         imagery = [_lower(source.tags(number, ns="IMAGERY")) for number in source.indexes]
+    good = [tag.get("good", tag.get("bbl", "1")).strip() not in ("0", "0.0") for tag in tags]
     for parts, keys, unit in (
         (tags, ("wavelength", "fwhm"), None),
         (imagery, ("central_wavelength_um", "fwhm_um"), "micrometers"),
     ):
         if any(keys[0] in part for part in parts):
-            numbers = [[as_number(p[key], key, path) for p in parts if key in p] for key in keys]
+            center, fwhm = ([as_number(p[k], k, path) for p in parts if k in p] for k in keys)
             units = next((p["wavelength_units"] for p in parts if "wavelength_units" in p), "")
-            return numbers, unit or units
+            return Tags(center, fwhm, unit or units, good)
     numbers, unit = of_names(names)
-    return [numbers, []], unit
+    return Tags(numbers, [], unit, good)
 
 
 def _lower(tags: dict[str, str]) -> dict[str, str]:

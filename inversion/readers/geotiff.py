@@ -96,11 +96,11 @@ def _narrow(
         return None
     with _open(path) as source:
         names = [text or "" for text in source.descriptions]
-        (center, fwhm), unit = tags_of(str(path), names)
+        tags = tags_of(str(path), names)
         named = set(band_ids(names, bands)) & set(bands)
-        if not center or (named and len(center) < source.count):
+        if not tags.center or (named and len(tags.center) < source.count):
             return None
-        stated = spectrum(center, fwhm, unit, source.count, str(path))
+        stated = spectrum(tags.center, tags.fwhm, tags.unit, source.count, str(path))
         if names_win(names, stated, bands, sensor, str(path)):
             return None
         step = _radiometry(source, path, declared, source.indexes)
@@ -111,9 +111,9 @@ def _narrow(
             )
             for number in source.indexes
         ]  # fmt: skip
-    good, grid = [True] * len(layers), grid_of(str(path))
+    grid = grid_of(str(path))
     dataset = spectral_image(
-        layers, stated, good, grid, [step], tuple(bands), sensor, chunk, str(path)
+        layers, stated, tags.good, grid, [step], tuple(bands), sensor, chunk, str(path)
     )
     add_angles(dataset, {}, declared)
     return dataset

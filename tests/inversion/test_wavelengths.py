@@ -137,6 +137,18 @@ def test_a_geotiff_of_many_counted_bands_is_read_by_its_wavelengths(tmp_path):
         opened(path, scale=1e-4)
 
 
+def test_bands_of_a_geotiff_that_are_tagged_bad_are_left_out(tmp_path):
+    values = ramp(NARROW).copy()
+    bad = np.abs(NARROW - 833) < 8
+    values[bad] = 2.0
+    path = write(tmp_path / "x.tif", "GTiff", values)
+    with rasterio.open(path, "r+") as file:
+        for number, center in enumerate(NARROW, 1):
+            good = "0" if bad[number - 1] else "1"
+            file.update_tags(number, wavelength=center, fwhm=18, good=good)
+    expect_ramp(opened(path, scale=1e-4))
+
+
 def test_a_netcdf_with_wavelengths_along_its_bands(tmp_path):
     path, half = tmp_path / "x.nc", 20 * (np.arange(SIDE) + 0.5)
     cube = xr.Dataset(
