@@ -36,7 +36,7 @@ class Look(NamedTuple):
             return False
         if not self.files.archive:
             return (self.path / folder).is_dir()
-        return any(name.startswith(folder + "/") for name in self.files.names)
+        return any(f"/{folder}/" in f"/{name}" for name in self.files.names)
 
 
 class Family(NamedTuple):

@@ -112,7 +112,7 @@ def read_xml(product: Product, name: str) -> Metadata:
     source = f"{product.path}: {name}"
     try:
         root = fromstring(product.read(name), forbid_dtd=True)
-    except (ParseError, ValueError, DefusedXmlException) as error:
+    except (ParseError, ValueError, LookupError, DefusedXmlException) as error:
         reason = "entities or a DTD" if isinstance(error, DefusedXmlException) else str(error)
         raise InputError(f"{source}: expected plain XML, found: {reason}") from None
     return Metadata(root, source)

@@ -156,7 +156,8 @@ def assets_of_bands(item: Item) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {}
     for key, asset in item.assets.items():
         media = str(asset.get("type") or "")
-        roles = {str(role) for role in asset.get("roles") or ()}
+        stated = asset.get("roles")
+        roles = set(map(str, stated)) if isinstance(stated, list) else set()
         if media and not re.search(r"tiff|jp2|jpeg2000", media):
             continue
         if roles & PICTURES and "data" not in roles:

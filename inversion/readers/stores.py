@@ -8,7 +8,7 @@ import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from inversion.radiometry import Radiometry
+from inversion.readers.content import product
 from inversion.readers.metadata import from_attribute
 from inversion.readers.rasters import Grid, Span, crs_of
 from physvae.errors import InputError
 
 ENGINES = ("zarr", "netcdf4")
+MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+"""Files that make a folder a Zarr group."""
 _turn = threading.Lock()
 
 
@@ -82,7 +85,7 @@ def raw(path: str, engine: str, group: str = "") -> xr.Dataset:
         return xr.open_dataset(
             _store(path) if engine == "zarr" else path,
             engine=engine,
-            group=group or None,
+            group=(_root(path) + group if engine == "zarr" else group).rstrip("/") or None,
             mask_and_scale=False,
             decode_times=False,
             decode_coords=False,
@@ -173,6 +176,16 @@ def crs_from(dataset: xr.Dataset, source: str) -> CRS:
     raise InputError(
         f"{source}: expected a coordinate reference system (CF grid mapping), found none"
     )
+
+
+def _root(path: str) -> str:
+    """Return the folder of an archive in which its Zarr group lies: that of its topmost mark."""
+    if Path(path).is_dir():
+        return ""
+    names = [PurePosixPath(name) for name in product(Path(path)).names]
+    roots = [name.parent.as_posix() for name in names if name.name in MARKS]
+    root = min(roots, key=lambda text: (text.count("/"), len(text)), default=".")
+    return "" if root == "." else root + "/"
 
 
 def _store(path: str) -> Any:

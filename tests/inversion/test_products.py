@@ -27,6 +27,7 @@ MADE = {
     "maja native": products.maja_native,
     "maja native zip": lambda folder: products.zipped(products.maja_native(folder)),
     "eopf": products.eopf,
+    "eopf zip": lambda folder: products.zipped(products.eopf(folder)),
     "hls": more.hls,
     "stac": more.stac,
     "envi": lambda folder: more.envi(folder, spectral=False),
