@@ -13,6 +13,7 @@ from rasterio.features import geometry_mask
 
 from inversion.kernel import STATISTICS
 from inversion.quality import Quality
+from inversion.readers.vector import read_vector
 from physvae.errors import InputError
 
 ID = "point"
@@ -20,27 +21,19 @@ ID = "point"
 
 
 def vectors(path: Path, crs: Any) -> Any:
-    """Read a vector file (any that GDAL knows and that is one file) in the image's system.
+    """Read a vector file (see `inversion.readers.vector`) in the image's system.
 
     Raises
     ------
     InputError
         Not readable, empty, without a reference system, or with an image that has none.
     """
-    import geopandas
-
-    if path.suffix.lower() == ".vrt" or "://" in str(path) or not path.exists():
-        raise InputError(f"{path}: expected a vector file on this machine, found none")
+    frame = read_vector(path)
     if crs is None:
         raise InputError(
             f"{path}: expected an image with a reference system to place it, found none"
         )
-    try:
-        frame = geopandas.read_file(path, engine="pyogrio")
-    except Exception as error:  # pyogrio raises a family of its own
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: expected a vector file, found: {reason}") from error
-    if frame.geometry is None or frame.geometry.dropna().empty:
+    if "geometry" not in frame or frame.geometry.dropna().empty:
         raise InputError(f"{path}: expected at least one geometry, found none")
     if frame.crs is None:
         raise InputError(f"{path}: expected a coordinate reference system, found none")

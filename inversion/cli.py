@@ -68,6 +68,15 @@ Composite = Annotated[
     bool, typer.Option("--composite", help="Combine the dates of a list into one map.")
 ]
 Format = Annotated[str, typer.Option("--format", help="Ending of the maps of a list.")]
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="A table's name of a column: B4=red; repeatable."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a table's columns that are not understood.")
+]
+Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a text table: . or ,")]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel file.")]
 Check = Annotated[
     bool,
     typer.Option(
@@ -108,6 +117,10 @@ def retrieve(
     composite: Composite = False,
     form: Format = "tif",
     radiometry_check: Check = True,
+    column: ColumnNames = None,
+    strict: Strict = False,
+    decimal: Decimal = None,
+    sheet: Sheet = None,
 ) -> None:
     """Estimate traits with their uncertainty from a table or an image of reflectance.
 
@@ -115,8 +128,9 @@ def retrieve(
     _p975); quality holds bits that say what is wrong. No data stays NaN. An output that is there
     already is replaced once the new one is complete.
 
-    A table needs columns B2 ... B12 with reflectance 0-1 and should have sun_zenith_deg,
-    view_zenith_deg and relative_azimuth_deg; other columns pass through. An image needs band
+    A table (CSV, Excel, Parquet) needs columns B2 ... B12 with reflectance 0-1 and should have
+    sun_zenith_deg, view_zenith_deg and relative_azimuth_deg, or --column says which they are;
+    other columns pass through. An image needs band
     descriptions or --bands, and --scale where its numbers are not reflectance; a product of an
     agency (Sentinel-2 SAFE folder or zip, EOPF, THEIA, STAC item, HLS, ...) says it itself.
     OUT.tif holds a band for every estimate, OUT_quality.tif the quality, OUT.tif.json how they
@@ -125,8 +139,11 @@ def retrieve(
     For example: physvae retrieve field.csv -o estimates.csv
     """
     from inversion.readers import Declaration
-    from inversion.run import Job, notes_on_stderr
+    from inversion.run import Job
     from inversion.writers.work import Shard
+    from physvae.columns import assignments
+    from physvae.messages import notes_on_stderr
+    from physvae.tables import TableOptions
 
     declaration = Declaration(
         bands=None if bands is None else _names(bands),
@@ -140,6 +157,9 @@ def retrieve(
         keep_classes=_classes(keep_classes),
         pixel=pixel,
         check_radiometry=radiometry_check,
+        columns=assignments(column, "--column"),
+        strict=strict,
+        table=TableOptions(decimal=decimal, sheet=sheet),
     )
     job = Job(
         model=model,

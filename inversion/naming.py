@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from inversion.geometry import COLUMNS
+from rtm import GEOMETRY
+from rtm.parameters import bare_angle, canonical
 
 _BAND = re.compile(r"B(?:AND)?[ _-]?0*(\d{1,2})(A?)", re.IGNORECASE)
 _COUNTED = re.compile(r"(?:BAND[ _-]?)?([1-9]\d*)", re.IGNORECASE)
@@ -22,25 +24,16 @@ COMMON_NAMES = MappingProxyType(
     {"sentinel-2": _SENTINEL2, "landsat-8": _LANDSAT, "landsat-9": _LANDSAT}
 )
 """Common names of STAC's extension eo, by the series of the sensor: one name, another band."""
-_ANGLES = {
-    "tts": ("sza", "sun_zenith", "solar_zenith"),
-    "tto": ("vza", "oza", "view_zenith", "viewing_zenith", "sensor_zenith", "observation_zenith"),
-    "psi": ("raa", "relative_azimuth", "rel_azimuth"),
-}
 _AZIMUTHS = {
     "sun_azimuth_deg": ("saa", "sun_azimuth", "solar_azimuth"),
     "view_azimuth_deg": ("vaa", "oaa", "view_azimuth", "viewing_azimuth", "sensor_azimuth"),
 }
-_ANGLE_NAMES = {
-    **{also: COLUMNS[ours] for ours, names in _ANGLES.items() for also in (ours, *names)},
-    **{also: azimuth for azimuth, names in _AZIMUTHS.items() for also in names},
-}
+_AZIMUTH_NAMES = {also: azimuth for azimuth, names in _AZIMUTHS.items() for also in names}
 ANGLES = (*COLUMNS.values(), *_AZIMUTHS)
 """Names of angles, and of the azimuths whose difference is the relative one."""
 _CLASSES = ("scl", "scl20m", "sceneclass", "sceneclasses", "sceneclassification")
 OTHER_MASKS = ("qa_pixel", "fmask", "qa60", "cloud", "cloud_mask", "msk_cldprb", "cld", "clm")
 """Masks that are not told in Sentinel-2's scene classes."""
-_AROUND = re.compile(r"^mean_|(_(angles?|deg|degrees?|mean))+$")
 
 
 def band_id(text: str, known: Sequence[str] = ()) -> str | None:
@@ -126,9 +119,9 @@ def any_angle_name(text: str) -> str | None:
     >>> [any_angle_name(text) for text in ("saa", "viewAzimuthMean", "raa", "azimuth")]
     ['sun_azimuth_deg', 'view_azimuth_deg', 'relative_azimuth_deg', None]
     """
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text.strip())
-    name = re.sub(r"[ -]", "_", parted.lower())
-    return _ANGLE_NAMES.get(_AROUND.sub("", name))
+    name = _bare(text)
+    known = canonical(name, GEOMETRY)
+    return _AZIMUTH_NAMES.get(bare_angle(name)) if known is None else COLUMNS[known]
 
 
 def is_class(text: str) -> bool:

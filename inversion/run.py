@@ -1,6 +1,5 @@
 """From an input file to an output file: picks the reader and the writer, counts, tells."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from inversion.progress import Watched, progress
 from inversion.provenance import fingerprint, record
 from inversion.readers import Declaration, detect, reader
 from inversion.summary import Summary
-from inversion.tables import retrieve_table
+from inversion.table_files import retrieve_rows
 from inversion.writers import check_output, maps, table
 from inversion.writers.work import Shard
 from physvae.errors import UsageError
@@ -203,14 +202,10 @@ def _points(image: xr.Dataset, output: Path, job: Job, wanted: tuple[str, ...]) 
 
 def _table(source: Path, output: Path, job: Job, wanted: tuple[str, ...]) -> Summary:
     said = job.declaration
-    if said.bands is not None or said.scene_classes is not None:
-        raise UsageError("--bands and --scl: expected an image, got a table")
-    estimates = retrieve_table(
-        reader(detect(source))(source), job.source, wanted, device=job.device,
-        declaration=said, source=str(source), method=job.method, steps=job.steps,
-    )  # fmt: skip
-    table.write(estimates, output)
-    return _summed(estimates, wanted)
+    if said.scene_classes is not None:
+        raise UsageError("--scl: expected an image, got a table")
+    model = load_model(job.source, job.device)
+    return retrieve_rows(source, output, model, wanted, said, method=job.method, steps=job.steps)
 
 
 def _summed(estimates: Any, wanted: tuple[str, ...]) -> Summary:
@@ -239,16 +234,3 @@ def _first(steps: Any) -> Any:
 def command_line() -> str:
     """Return the command as it was called, without the path of the program."""
     return " ".join(["physvae", *sys.argv[1:]])
-
-
-@contextmanager
-def notes_on_stderr() -> Iterator[None]:
-    """Show what the package notes while it works, a line each, on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("note: %(message)s"))
-    logger = logging.getLogger("inversion")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

@@ -1,8 +1,8 @@
-"""Tables in, tables out: finds the columns, checks the cells, keeps everything else as it was."""
+"""Columns of a table as what a model takes: found, checked, everything else left alone."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,45 @@ from inversion.kernel import (
     retrieve_block,
 )
 from inversion.methods import check_method, estimator
-from inversion.naming import angle_name, band_ids, listing
+from inversion.naming import (
+    COMMON_NAMES,
+    any_angle_name,
+    band_id,
+    band_ids,
+    counted,
+    listing,
+)
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers.declaration import Declaration
-from physvae.errors import InputError
+from inversion.readers.table import numbers_of
+from physvae.cells import FILLS, MISSING
+from physvae.columns import check_declared, match, strangers
+from physvae.dialect import quotable
+from physvae.errors import InputError, UsageError
+
+__all__ = ["MISSING", "Columns", "Measured", "measured", "retrieve_table", "set_aside"]
 
 LOG = logging.getLogger(__name__)
-MISSING = ("", "na", "nan", "n/a", "null", "none")
-"""What an empty cell looks like, in any case."""
 MAGNITUDE_MAX = 10.0
 """A magnitude of reflectance that no measurement has; a single one refuses the table."""
+FILL_BELOW = -0.2
+"""A reflectance below which a filling number is one, and not a dark pixel."""
+CELLS = ", or an empty cell"
+
+
+class Columns(NamedTuple):
+    """A table: its columns' names, and the numbers of some of them, NaN where missing."""
+
+    names: list[str]
+    numbers: Callable[[Sequence[str]], dict[str, np.ndarray]]
+    source: str
+
+
+class Measured(NamedTuple):
+    """What a model takes: reflectance [row, band] and angles [row, angle], NaN where missing."""
+
+    reflectance: np.ndarray
+    angles: np.ndarray
 
 
 def retrieve_table(
@@ -46,8 +75,9 @@ def retrieve_table(
     ----------
     frame
         Columns named by the model's bands (``B2`` or ``B02``, ...) with reflectance 0-1, and
-        perhaps `sun_zenith_deg`, `view_zenith_deg`, `relative_azimuth_deg` [degree]. An empty cell
-        is missing; a missing column is allowed and said. All other columns pass through.
+        perhaps `sun_zenith_deg`, `view_zenith_deg`, `relative_azimuth_deg` [degree] or their
+        aliases (``sza``, ...). An empty cell is missing; a missing column is allowed and said. All
+        other columns pass through.
     model
         A shipped model's name, a model folder, or a loaded model.
     variables
@@ -55,7 +85,7 @@ def retrieve_table(
     device
         ``auto``, ``cpu`` or ``cuda``.
     declaration
-        Scale, offset, no-data value and angles where the table does not give them.
+        Columns, scale, offset, no-data value and angles where the table does not give them.
     source
         The table's name in messages.
     method, steps
@@ -79,142 +109,212 @@ def retrieve_table(
     declared = declaration or Declaration()
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
-    reflectance = _reflectance(frame, loaded.bands, declared, source)
-    angles = _angles(frame, loaded.angles, declared, source)
-    if declared.check_radiometry:
-        check_reflectance(reflectance, loaded.bands, source=source)
     check_method(method)
+
+    names = [str(name) for name in frame.columns]
+
+    def numbers(wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        columns = {name: frame.iloc[:, names.index(name)] for name in wanted}
+        return {name: numbers_of(column, source, CELLS) for name, column in columns.items()}
+
+    found = measured(Columns(names, numbers, source), loaded, declared)
     used = estimator(loaded, method, steps, len(frame))
-    block = retrieve_block(used, reflectance, angles, variables=wanted, batch=batch)
+    block = retrieve_block(used, *found, variables=wanted, batch=batch)
     estimates = pd.DataFrame(block.estimates, index=frame.index, columns=estimate_names(wanted))
     estimates["quality"] = block.quality
-    return pd.concat([_set_aside(frame, list(estimates.columns)), estimates], axis=1)
+    own = frame.set_axis(set_aside(names, list(estimates.columns)), axis=1)
+    return pd.concat([own, estimates], axis=1)
 
 
-def _set_aside(frame: pd.DataFrame, taken: Sequence[str]) -> pd.DataFrame:
+def set_aside(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """Rename the columns that bear an output's name: ``lai`` becomes ``lai_input``."""
-    names = [str(name) for name in frame.columns]
-    held = set(names) | set(taken)
+    outputs = set(taken)
+    held = {*names, *outputs}
     renamed = []
     for name in names:
         new, count = name, 1
-        while new in taken or (new != name and new in held):
+        while new in outputs or (new != name and new in held):
             new = f"{name}_input" + (f"_{count}" if count > 1 else "")
             count += 1
         held.add(new)
         renamed.append(new)
-    return frame.set_axis(renamed, axis=1)
+    return renamed
+
+
+def measured(table: Columns, model: Any, declared: Declaration) -> Measured:
+    """Find, read and check what the model takes.
+
+    Raises
+    ------
+    InputError, UsageError
+        As `retrieve_table`.
+    """
+    bands, angles = _found(table, model, declared)
+    _tell(table, model, declared, bands, angles)
+    values = table.numbers([*bands.values(), *angles.values()])
+    reflectance = _reflectance(values, bands, model.bands, declared, table.source)
+    geometry = {name: _without_fills(values[column]) for name, column in angles.items()}
+    if declared.check_radiometry:
+        check_reflectance(reflectance, model.bands, source=table.source)
+    absent = np.full(len(reflectance), np.nan)
+    return Measured(reflectance, _angles(geometry, model.angles, declared, absent, table.source))
+
+
+def _found(table: Columns, model: Any, declared: Declaration) -> tuple[dict, dict]:
+    """The columns of bands and of angles, by our names."""
+    bands = tuple(model.bands)
+    ids = dict(zip(table.names, band_ids(table.names, bands), strict=True))
+
+    def band(name: str) -> str | None:
+        found = ids[name] if name in ids else band_id(name, bands)
+        return found if found in bands else None
+
+    check_declared(declared.columns, (band, any_angle_name), f"{listing(bands)} or an angle")
+    columns = {**_counted(table, declared, bands), **declared.columns}
+    found = match(table.names, band, columns, table.source)
+    if not found:
+        raise InputError(_no_bands(table, bands))
+    return found, match(table.names, any_angle_name, declared.columns, table.source)
+
+
+def _counted(table: Columns, declared: Declaration, bands: Sequence[str]) -> dict[str, str]:
+    """The columns that only count, by the names that the user gives them in their order."""
+    if declared.bands is None:
+        return {}
+    count = sorted(counted(table.names), key=lambda name: int("".join(filter(str.isdigit, name))))
+    if len(count) != len(declared.bands):
+        raise UsageError(
+            f"--bands: expected as many names as {table.source} has columns Band 1, Band 2, ...,"
+            f" got {len(declared.bands)} for {len(count)}; name others with --column B2=NAME"
+        )
+    named = zip(declared.bands, count, strict=True)
+    return {band: column for band, column in named if band_id(band, bands) in bands}
+
+
+def _no_bands(table: Columns, bands: Sequence[str]) -> str:
+    if count := counted(table.names):
+        return (
+            f"{table.source}: expected columns {listing(bands)}, found {len(count)} that only"
+            " count; name them in their order with --bands B2,B3,..."
+        )
+    found = (
+        listing(quotable(table.names)) if len(table.names) > 1 else "one column of another name"
+    )
+    return f"{table.source}: expected columns {listing(bands)}, found {found}"
+
+
+def _tell(
+    table: Columns,
+    model: Any,
+    declared: Declaration,
+    bands: dict[str, str],
+    angles: dict[str, str],
+) -> None:
+    """Say which columns are missing, and which are named nearly as they should be."""
+    source = table.source
+    used = {*bands.values(), *angles.values()}
+    ids = dict(zip(table.names, band_ids(table.names, model.bands), strict=True))
+    rest = [name for name in table.names if name not in used and ids[name] is None]
+    for sentence in strangers(rest, _spellings(model), source, strict=declared.strict):
+        LOG.warning("%s", sentence)
+    absent = [band for band in model.bands if band not in bands]
+    if absent:
+        LOG.warning("%s: no column %s; estimated from the rest", source, listing(absent))
+    there = {*angles}
+    if {"sun_azimuth_deg", "view_azimuth_deg"} <= there:
+        there.add(COLUMNS["psi"])
+    unknown = [
+        name
+        for name in (COLUMNS[angle] for angle in model.angles)
+        if name not in there and declared.angles[name] is None
+    ]
+    if unknown:
+        LOG.warning(
+            "%s: no column %s; the model averages over what is missing", source, listing(unknown)
+        )
+
+
+def _spellings(model: Any) -> dict[str, str]:
+    """Our names by every spelling in lower case."""
+    known = {band.lower(): band for band in model.bands}
+    for band in model.bands:
+        if band[1:].rstrip("A").isdigit():
+            known[f"b{band[1:].lower().zfill(2 + band.endswith('A'))}"] = band
+    series = getattr(model, "sensor", "") or ""
+    for key, names in COMMON_NAMES.items():
+        if series.startswith(key):
+            known |= {name: band for name, band in names.items() if band in model.bands}
+    for name in COLUMNS.values():
+        known |= {name: name, name.removesuffix("_deg"): name}
+    return known
 
 
 def _reflectance(
-    frame: pd.DataFrame, bands: Sequence[str], declared: Declaration, source: str
+    values: Mapping[str, np.ndarray],
+    columns: Mapping[str, str],
+    bands: Sequence[str],
+    declared: Declaration,
+    source: str,
 ) -> np.ndarray:
-    """Return the bands in the model's order [row, band], 0-1, NaN where missing."""
-    columns = _band_columns(frame, bands, source)
-    absent = [band for band in bands if band not in columns]
-    if absent:
-        LOG.warning("%s: no column %s; estimated from the rest", source, listing(absent))
+    """The bands in the model's order [row, band], 0-1, NaN where missing."""
     radiometry = Radiometry(
         scale=1.0 if declared.scale is None else declared.scale,
         offset=declared.offset or 0.0,
         nodata=declared.nodata,
     )
-    reflectance = np.full((len(frame), len(bands)), np.nan)
+    rows = len(next(iter(values.values())))
+    reflectance = np.full((rows, len(bands)), np.nan)
+    filled = 0
     for index, band in enumerate(bands):
         if band in columns:
-            stored = _numbers(frame[columns[band]], source)
-            stored[stored == radiometry.nodata] = np.nan
-            reflectance[:, index] = stored * radiometry.scale + radiometry.offset
-    _check_magnitude(frame, reflectance, bands, columns, source)
+            stored = values[columns[band]]
+            scaled = stored * radiometry.scale + radiometry.offset
+            fill = np.isin(stored, FILLS) & (scaled < FILL_BELOW)
+            filled += int(fill.sum())
+            reflectance[:, index] = np.where(fill | (stored == radiometry.nodata), np.nan, scaled)
+    _check_magnitude(reflectance, bands, columns, source)
+    if filled:
+        LOG.warning("%s: %d cells hold -9999 or its like, which is no data", source, filled)
     return reflectance
 
 
-def _band_columns(frame: pd.DataFrame, bands: Sequence[str], source: str) -> dict[str, Any]:
-    """Find the column of every band; refuse a table without any or with one twice."""
-    columns: dict[str, Any] = {}
-    ids = band_ids([str(name) for name in frame.columns], bands)
-    for name, band in zip(frame.columns, ids, strict=True):
-        if band is None or band not in bands:
-            continue
-        if band in columns:
-            raise InputError(
-                f"{source}: expected one column for band {band}, found {columns[band]} and {name}"
-            )
-        columns[band] = name
-    if not columns:
-        raise InputError(
-            f"{source}: expected columns {listing(bands)}, found {listing(frame.columns)}"
-        )
-    return columns
-
-
-def _numbers(column: pd.Series, source: str) -> np.ndarray:
-    """Turn cells into numbers, empty ones into NaN; refuse text, naming its row."""
-    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
-        return column.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    text = column.astype("string").str.strip()
-    empty = (text.isna() | text.str.lower().isin(MISSING)).to_numpy(dtype=bool)
-    filled = pd.to_numeric(text.mask(empty), errors="coerce")
-    numbers = filled.to_numpy(np.float64, na_value=np.nan).copy()
-    wrong = np.isnan(numbers) & ~empty
-    if wrong.any():
-        row = int(wrong.argmax())
-        hint = " (a decimal comma?)" if "," in str(text.iloc[row]) else ""
-        raise InputError(
-            f"{source}: expected a number or an empty cell in column {column.name} row {row + 1},"
-            f" found {str(column.iloc[row])!r}{hint}"
-        )
-    return numbers
+def _without_fills(angle: np.ndarray) -> np.ndarray:
+    return np.where(np.isin(angle, FILLS), np.nan, angle)
 
 
 def _check_magnitude(
-    frame: pd.DataFrame,
-    reflectance: np.ndarray,
-    bands: Sequence[str],
-    columns: dict[str, Any],
-    source: str,
+    reflectance: np.ndarray, bands: Sequence[str], columns: Mapping[str, str], source: str
 ) -> None:
     wrong = np.isfinite(reflectance) & (np.abs(reflectance) > MAGNITUDE_MAX)
     if wrong.any():
         row, index = (int(i) for i in np.argwhere(wrong)[0])
-        column = columns[bands[index]]
         raise InputError(
-            f"{source}: expected reflectance 0-1 in column {column} row {row + 1}, found"
-            f" {frame[column].iloc[row]}; digital numbers need --scale (0.0001 for Sentinel-2)"
+            f"{source}: expected reflectance 0-1 in column {columns[bands[index]]} row {row + 1},"
+            f" found {reflectance[row, index]:g}; digital numbers need --scale (0.0001 for"
+            " Sentinel-2)"
         )
 
 
 def _angles(
-    frame: pd.DataFrame, angles: Sequence[str], declared: Declaration, source: str
+    values: Mapping[str, np.ndarray],
+    angles: Sequence[str],
+    declared: Declaration,
+    absent: np.ndarray,
+    source: str,
 ) -> np.ndarray:
-    """Return the angles in the model's order [row, angle], degrees, NaN where not known."""
-    found = {angle_name(str(name)): name for name in frame.columns if angle_name(str(name))}
-    values = {name: _numbers(frame[column], source) for name, column in found.items()}
-    if COLUMNS["psi"] not in values:
-        values |= _azimuth_difference(frame, source)
-    absent = [COLUMNS[a] for a in angles if COLUMNS[a] not in values]
-    unknown = [name for name in absent if declared.angles[name] is None]
-    if unknown:
-        LOG.warning(
-            "%s: no column %s; the model averages over what is missing", source, listing(unknown)
-        )
+    """The angles in the model's order [row, angle], degrees, NaN where not known."""
+    known = dict(values)
+    azimuths = [known.get(name) for name in ("sun_azimuth_deg", "view_azimuth_deg")]
+    if COLUMNS["psi"] not in known and azimuths[0] is not None and azimuths[1] is not None:
+        known[COLUMNS["psi"]] = fold(azimuths[0] - azimuths[1])
     columns = []
     for angle in angles:
         name = COLUMNS[angle]
-        value = values.get(name, np.full(len(frame), np.nan))
         given = declared.angles[name]
+        value = known.get(name, absent)
         columns.append(value if given is None else np.where(np.isnan(value), given, value))
     _check_degrees(columns[0], source)
     return np.stack(columns, axis=-1)
-
-
-def _azimuth_difference(frame: pd.DataFrame, source: str) -> dict[str, np.ndarray]:
-    """Return the relative azimuth where the table gives both azimuths instead."""
-    if not {"sun_azimuth_deg", "view_azimuth_deg"} <= set(frame.columns):
-        return {}
-    sun = _numbers(frame["sun_azimuth_deg"], source)
-    view = _numbers(frame["view_azimuth_deg"], source)
-    return {COLUMNS["psi"]: fold(sun - view)}
 
 
 def _check_degrees(sun_zenith: np.ndarray, source: str) -> None:

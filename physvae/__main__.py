@@ -17,6 +17,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from physvae.errors import InputError, PartialError, UsageError
+from physvae.messages import plain_streams
 
 GROUP = "physvae.commands"
 INTERRUPTED = 130
@@ -66,6 +67,11 @@ def build(commands: Iterable[Registered]) -> typer.Typer:
 def run(arguments: Sequence[str], commands: Iterable[Registered] | None = None) -> int:
     """Run one command line, by default with the registered commands; return its exit code."""
     app = build(list(metadata.entry_points(group=GROUP)) if commands is None else commands)
+    with plain_streams():
+        return _run(app, arguments)
+
+
+def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments) or ["--help"], prog_name="physvae", standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing

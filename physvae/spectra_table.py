@@ -7,20 +7,24 @@ Everything is read twice: once to check every value and to count the rows, so th
 refused before anything is computed, and once to compute. Memory holds a block at a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from physvae.cells import checked_numbers, kind_of
+from physvae.columns import match
+from physvae.dialect import quotable
 from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
-from physvae.tables import TableFile, kind_of, numbers
+from physvae.tables import TableFile
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail, load_sensor
 from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
@@ -105,8 +109,9 @@ def model_for(
 
 
 def table_plan(
-    table: TableFile, model: Prosail, dtype: torch.dtype, done: Callable[[int], None]
-) -> Plan:
+    table: TableFile, model: Prosail, dtype: torch.dtype, done: Callable[[int], None],
+    columns: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:  # fmt: skip
     """Find the parameters among the columns, by name or alias, and check every value.
 
     Raises
@@ -116,8 +121,9 @@ def table_plan(
         has no physical meaning: names the row (the first is 1) and the column.
     """
     space = ParameterSpace((*model.space.parameters, *GEOMETRY.values()))
-    found = _matched(table, space)
-    others = [name for name in table.schema.names if name not in found.values()]
+    found = _matched(table, space, columns)
+    taken = set(found.values())
+    others = [name for name in table.schema.names if name not in taken]
     soils = _soils(table, model, found)
     chosen = {*found, *(("soil_number",) if soils else ())}
     kinds = {name: _first_guess(table.schema.field(name).type) for name in others}
@@ -143,22 +149,20 @@ def _first_guess(kind: pa.DataType) -> pa.DataType:
     return pa.int64() if pa.types.is_string(kind) else kind
 
 
-def _matched(table: TableFile, space: ParameterSpace) -> dict[str, str]:
+def _matched(
+    table: TableFile, space: ParameterSpace, declared: Mapping[str, str]
+) -> dict[str, str]:
     """Column by name of parameter."""
     known = {parameter.name: parameter for parameter in space.parameters}
-    found: dict[str, str] = {}
-    for column in table.schema.names:
-        name = canonical(column, known)
-        if name in found:
-            raise InputError(
-                f"{table.path}: expected one column for {name}, got {found[name]}, {column}"
-            )
-        if name is not None:
-            found[name] = column
+    found = match(
+        table.schema.names, lambda name: canonical(name, known), declared, str(table.path)
+    )
     if not found:
+        names = ", ".join(quotable(table.schema.names))
+        one = "one column of another name"
         raise InputError(
             f"{table.path}: expected a column named as one of {', '.join(known)}, "
-            f"got {', '.join(table.schema.names[:20])}"
+            f"got {names if len(table.schema) > 1 else one}"
         )
     return found
 
@@ -174,7 +178,7 @@ def _table_blocks(
         values = np.tile(default, (part.num_rows, 1))
         for name, column in found.items():
             where = f"column {column}"
-            given = _numbers(part[column], str(table.path), where, start)
+            given = checked_numbers(part[column], str(table.path), where, start)
             _check(given, name, dtype, f"{table.path}: row {{}}, {where}", start)
             values[:, space.index(name)] = given
         if soils:
@@ -211,15 +215,6 @@ def _numbered(
                 f"got {name!r}"
             )
     return np.array([number[name] for name in given])
-
-
-def _numbers(cells: pa.ChunkedArray, source: str, where: str, start: int) -> np.ndarray:
-    found = numbers(cells)
-    if found is None:
-        row = _first(lambda end: numbers(cells.slice(0, end)) is None, len(cells))
-        got = repr(cells[row].as_py())
-        raise InputError(f"{source}: row {start + row + 1}, {where}: expected a number, got {got}")
-    return found
 
 
 def _check(given: np.ndarray, name: str, dtype: torch.dtype, where: str, start: int) -> None:

@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import torch
 
+from physvae.csv_files import write_header, write_rows
 from physvae.errors import UsageError
 from physvae.files import atomic
 from physvae.spectra_table import Block, Plan, spectra
-from physvae.tables import pc
 from rtm import Prosail
 
 FACTORS = {
@@ -112,28 +111,10 @@ def _layout(model: Prosail, plan: Plan, dtype: torch.dtype, numbers: int) -> Lay
 def _write_csv(path: Path, layout: Layout, results: Results) -> None:
     names = _schema(layout).names
     with path.open("wb") as file:
-        _append_csv(file, pa.table([pa.array([name]) for name in names], names))
+        write_header(file, names)
         for block, arrays in results:
-            others = [_plain(column) for column in block.others.columns]
-            _append_csv(file, pa.table([*others, *_ours(block, arrays)], names))
-
-
-def _append_csv(file: BinaryIO, table: pa.Table) -> None:
-    """Numbers with the digits that give them back, text in quotation marks where it needs them."""
-    text = [column for column in table.columns if pa.types.is_string(column.type)]
-    special = any(pc.any(pc.match_substring_regex(c, '[",\r\n]')).as_py() for c in text)
-    style = "needed" if special else "none"
-    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style=style)
-    pyarrow.csv.write_csv(table, file, options)
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """A column that CSV can hold: text or numbers, null where there is nothing."""
-    if pa.types.is_string(column.type) or pa.types.is_integer(column.type):
-        return column
-    if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), None, column)
-    return pa.array([None if x is None else str(x) for x in column.to_pylist()], pa.string())
+            columns = [*block.others.columns, *_ours(block, arrays)]
+            write_rows(file, pa.Table.from_arrays(columns, names=names))
 
 
 def _write_parquet(path: Path, layout: Layout, results: Results) -> None:

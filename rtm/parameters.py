@@ -1,6 +1,7 @@
 """What each number is called, its unit, its bounds, and where it stands in a tensor."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -92,12 +93,17 @@ def brown(parameter: Parameter) -> Parameter:
 _LEAF = ("n_leaf", "cab", "car", "ant", "cbrown", "cw", "cm", "prot", "cbc")
 TRAITS |= _table(*(brown(TRAITS[name]) for name in _LEAF))
 
+_SUN_ZENITH = ("sun_zenith_deg", "sza", "sun_zenith", "solar_zenith")
+_VIEW_ZENITH = (
+    "view_zenith_deg", "vza", "oza", "view_zenith", "viewing_zenith", "sensor_zenith",
+    "observation_zenith",
+)  # fmt: skip
+_AZIMUTH = ("relative_azimuth_deg", "raa", "relative_azimuth", "rel_azimuth")
+
 GEOMETRY = _table(
-    Parameter("tts", "θs", "degree", 0.0, 85.0, 30.0, ("sun_zenith_deg", "sza"), "sun zenith"),
-    Parameter("tto", "θo", "degree", 0.0, 85.0, 0.0, ("view_zenith_deg", "vza"), "view zenith"),
-    Parameter(
-        "psi", "ψ", "degree", 0.0, 180.0, 0.0, ("relative_azimuth_deg", "raa"), "relative azimuth"
-    ),
+    Parameter("tts", "θs", "degree", 0.0, 85.0, 30.0, _SUN_ZENITH, "sun zenith"),
+    Parameter("tto", "θo", "degree", 0.0, 85.0, 0.0, _VIEW_ZENITH, "view zenith"),
+    Parameter("psi", "ψ", "degree", 0.0, 180.0, 0.0, _AZIMUTH, "relative azimuth"),
 )
 
 PRODUCTS = _table(
@@ -208,14 +214,30 @@ class ParameterSpace:
 def canonical(name: str, tables: Mapping[str, Parameter]) -> str | None:
     """The table's name for a name or an alias, in any case; None where nothing matches.
 
-    >>> canonical("LMA", TRAITS)
-    'cm'
+    Blanks and hyphens are underscores, and an angle may be called an angle, and its unit named.
+
+    >>> canonical("LMA", TRAITS), canonical("Solar zenith angle", GEOMETRY)
+    ('cm', 'tts')
     """
-    wanted = name.strip().lower()
+    wanted, angle = re.sub(r"[ -]+", "_", name.strip().lower()), bare_angle(name)
     for parameter in tables.values():
-        if wanted == parameter.name or wanted in parameter.aliases:
+        names = (parameter.name, *parameter.aliases)
+        if wanted in names or (parameter.name in GEOMETRY and angle in names):
             return parameter.name
     return None
+
+
+_AROUND = re.compile(r"^mean_|(_(angles?|deg|degrees?|mean))+$")
+
+
+def bare_angle(name: str) -> str:
+    """The name of an angle without what it is, its unit, and that it is a mean.
+
+    >>> bare_angle("Mean solar azimuth angle"), bare_angle("viewAzimuthMean")
+    ('solar_azimuth', 'view_azimuth')
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip())
+    return _AROUND.sub("", re.sub(r"[ -]+", "_", parted.lower()))
 
 
 _DOMAIN = {

@@ -53,7 +53,7 @@ Crs = Annotated[
     str | None, typer.Option(help="Of columns x and y, or of a shapefile without: EPSG:32632.")
 ]
 Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: . or ,")]
-DateFormat = Annotated[str | None, typer.Option(help="Of the dates: %d/%m/%Y")]
+DateFormat = Annotated[str | None, typer.Option(help="Of the dates: dmy, mdy, or %d/%m/%Y")]
 Units = Annotated[
     list[str] | None, typer.Option("--unit", help="Of a measured trait: ccc=ug/cm2; repeatable.")
 ]
@@ -72,6 +72,9 @@ Time = Annotated[str, typer.Option(help="Maps of several dates: nearest or inter
 MaxCv = Annotated[
     float | None, typer.Option(help="Leave out plots whose pixels vary more (sd / mean).")
 ]
+
+
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse columns not understood.")]
 
 
 def validate(
@@ -96,6 +99,7 @@ def validate(
     max_days: MaxDays = 5,
     time: Time = "nearest",
     max_cv: MaxCv = None,
+    strict: Strict = False,
 ) -> None:
     """Compare retrieved traits with field measurements: a page, numbers, pairs and figures.
 
@@ -106,6 +110,8 @@ def validate(
 
     For example: physvae validate field.csv -o report
     """
+    from physvae.columns import assignments
+    from physvae.messages import notes_on_stderr
     from validation import running
     from validation.mapmatch import Rules
     from validation.reading import Reading
@@ -115,7 +121,7 @@ def validate(
         raise UsageError(f"{other}: expected none beside what is retrieved already")
     said = Reading(
         crs=crs, decimal=decimal, date_format=date_format, sheet=sheet, layer=layer,
-        units=assignments(unit, "--unit"), columns=assignments(column, "--column"),
+        strict=strict, units=assignments(unit, "--unit"), columns=assignments(column, "--column"),
     )  # fmt: skip
     rules = Rules(window=window, most_days=max_days, time=time, most_cv=max_cv)
     task = running.Task(
@@ -123,7 +129,8 @@ def validate(
         maps=tuple(maps or ()), map_variable=map_variable, rules=rules,
         model=model or DEFAULT_MODEL, baselines=tuple(baseline or ()), calibration=calibration,
     )  # fmt: skip
-    report = running.run(task)
+    with notes_on_stderr():
+        report = running.run(task)
     running.tell(report.metrics, report.write(output))
 
 
@@ -159,20 +166,3 @@ def calibrate(
         raise UsageError(f"-o: expected a file name ending in .json, got {output.name}")
     content = running.find_calibration(estimates, field, trait=trait, method=method, model=model)
     running.write(content, output)
-
-
-def assignments(texts: list[str] | None, option: str) -> dict[str, str]:
-    """NAME=VALUE texts as a mapping.
-
-    Raises
-    ------
-    UsageError
-        If a text has no equals sign.
-    """
-    found = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise UsageError(f"{option}: expected NAME=VALUE, got {text!r}")
-        found[name.strip()] = value.strip()
-    return found

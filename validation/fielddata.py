@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from inversion.readers.table import read
+from physvae.cells import MISSING
 from physvae.errors import InputError, UsageError
 from validation.definitions import converted, definitions
 
@@ -43,7 +45,6 @@ MEASURED = {
 WHOLE = "all"
 """The name of the one site of a table without a `site` column."""
 
-_MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _NUMERIC = re.compile(
     r"B(\d{1,2}|8A)|lat|lon|x|y|quality|clumping_index|green_fraction|"
     r".*_(deg|std|sd|p\d{3}|input)|"
@@ -64,7 +65,7 @@ class FieldData(NamedTuple):
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table: numbers as float64, everything else as text.
+    """Read a table (CSV, Excel, Parquet): numbers as float64, everything else as text.
 
     Raises
     ------
@@ -72,18 +73,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         If the file is absent, unreadable or empty, or if a cell of a number's column is a text.
     """
     path = Path(path)
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: expected a CSV or Parquet table, {reason}") from error
-    if frame.empty:
-        raise InputError(f"{path}: expected at least one row, got none")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    frame = read(path)
     return parse_numbers(frame, source=path.name)
 
 
@@ -118,7 +110,7 @@ def _numbers(cells: pd.Series, *, must: bool, where: str, source: str) -> pd.Ser
         return cells
     if not pd.api.types.is_numeric_dtype(cells):
         text = cells.astype("string").str.strip()
-        missing = (text.isna() | text.str.lower().isin(_MISSING)).to_numpy(bool)
+        missing = (text.isna() | text.str.lower().isin(MISSING)).to_numpy(bool)
         numbers = pd.to_numeric(text.mask(missing), errors="coerce")
         values = numbers.to_numpy(float, na_value=np.nan)
     else:

@@ -5,6 +5,7 @@ cell that was changed or could not be used. Nothing is guessed: what a file does
 (coordinate reference system, unit, order of day and month) is asked for by an option.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,20 +15,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from inversion.naming import listing
+from inversion.naming import any_angle_name, band_id, listing
+from inversion.readers.table import read
+from inversion.readers.vector import read_vector
+from physvae import sheets
+from physvae.cells import FILLS
+from physvae.columns import strangers
 from physvae.errors import InputError, UsageError
+from physvae.tables import TableOptions
 from validation import fielddata, units
 from validation.dates import parse_dates
 
+LOG = logging.getLogger(__name__)
 VECTOR = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".zip")
-SHEETS = (".xlsx", ".xlsm")
 WGS84 = "EPSG:4326"
 SHORT = 10
 """Letters of a column's name that a shapefile keeps."""
 ALIASES = {
     "latitude": "lat", "lon_wgs84": "lon", "longitude": "lon", "lng": "lon", "lat_wgs84": "lat",
     "easting": "x", "northing": "y", "date": "field_date", "plot_id": "plot", "esu": "plot",
-    "crop_type": "crop", "landcover": "crop", "land_cover": "crop",
+    "fvc": "fcover", "lai_cab": "ccc", "lai_cw": "cwc", "chl": "cab", "lma": "cm", "cdm": "cm",
+    "ewt": "cw", "crop_type": "crop", "landcover": "crop", "land_cover": "crop",
 }  # fmt: skip
 """Our name of a column by what else it is called, in lower case."""
 
@@ -43,7 +51,7 @@ class Reading:
     decimal : str, optional
         ``,`` or ``.``; without it a comma is a decimal only where columns are parted by ; or tab.
     date_format : str, optional
-        As in strptime, ``%d/%m/%Y``.
+        The order, ``dmy``, ``mdy`` or ``ymd``, or as in strptime, ``%d/%m/%Y``.
     units : mapping of str to str
         Unit of a measured trait, by trait.
     columns : mapping of str to str
@@ -54,6 +62,8 @@ class Reading:
         Rows above the header of an Excel file.
     missing : tuple of float
         Numbers that mean "not measured".
+    strict : bool
+        Whether columns that are not understood are refused.
     """
 
     crs: str | None = None
@@ -64,7 +74,13 @@ class Reading:
     sheet: str | None = None
     layer: str | None = None
     skip_rows: int = 0
-    missing: tuple[float, ...] = (-9999.0, -999.0)
+    missing: tuple[float, ...] = FILLS
+    strict: bool = False
+
+    @property
+    def table(self) -> TableOptions:
+        """What is said of how the table is written."""
+        return TableOptions(decimal=self.decimal, sheet=self.sheet, skip_rows=self.skip_rows)
 
 
 class Field(NamedTuple):
@@ -88,26 +104,20 @@ def read_field(path: str | Path, said: Reading | None = None) -> Field:
         If a unit, column or reference system of `said` is unknown.
     """
     path, said = Path(path), said or Reading()
-    kind = path.suffix.lower()
     if not path.exists():
         raise InputError(f"{path}: no such file")
     geometry = None
-    if kind in VECTOR:
+    if path.suffix.lower() in VECTOR:
         frame, geometry = _vector(path, said)
-    elif kind in SHEETS:
-        frame = read_sheet(path, said)
-    elif kind == ".csv" or kind in (".txt", ".tsv"):
-        frame = _text(path, said)
     else:
-        frame = fielddata.read_table(path)
-    if frame.empty:
-        raise InputError(f"{path}: expected at least one row, got none")
+        frame = read(path, said.table)
     return tidy(frame, said, source=path.name, geometry=geometry)
 
 
 def tidy(frame: pd.DataFrame, said: Reading, *, source: str, geometry: Any = None) -> Field:
     """Bring columns, numbers, units, dates and places of a table into our form."""
     frame = _renamed(frame.reset_index(drop=True), said.columns, source)
+    _tell_strangers(frame, said, source)
     frame = fielddata.parse_numbers(frame, source=source)
     notes: dict[int, list[str]] = {}
     frame = _without_fill(frame, said.missing, notes)
@@ -121,63 +131,19 @@ def tidy(frame: pd.DataFrame, said: Reading, *, source: str, geometry: Any = Non
     return Field(frame, notes)
 
 
-def _text(path: Path, said: Reading) -> pd.DataFrame:
-    """A table of texts; separator found in the header, decimal comma where it is certain."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected a CSV or Parquet table, {error}") from error
-    header = lines[0] if lines else ""
-    separator = max(";\t,", key=lambda mark: (header.count(mark), mark == ","))
-    comma = said.decimal == "," or (said.decimal is None and separator != ",")
-    try:
-        frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=separator
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: expected a CSV or Parquet table, {reason}") from error
-    return frame.map(_decimal_point) if comma else frame
-
-
-def _decimal_point(cell: str) -> str:
-    """1,5 as 1.5; any text that is no such number unchanged."""
-    text = cell.strip()
-    return text.replace(",", ".") if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text) else cell
-
-
 def read_sheet(path: Path, said: Reading) -> pd.DataFrame:
-    """One sheet of an Excel file."""
-    try:
-        with pd.ExcelFile(path, engine="openpyxl") as book:
-            sheet = said.sheet or str(book.sheet_names[0])
-            if sheet not in book.sheet_names:
-                found = listing(book.sheet_names)
-                raise InputError(f"{path}: expected a sheet {sheet!r}, got {found}")
-            frame = pd.read_excel(book, sheet, dtype=object, skiprows=said.skip_rows)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a broken archive or sheet raises
-        raise InputError(f"{path}: expected an Excel file, got {type(error).__name__}") from error
-    frame.columns = [str(name) for name in frame.columns]
-    kept = frame.dropna(how="all")
-    return kept.map(_decimal_point_of_any) if said.decimal == "," else kept
-
-
-def _decimal_point_of_any(cell: object) -> object:
-    return _decimal_point(cell) if isinstance(cell, str) else cell
+    """One sheet of an Excel file, its cells as texts; the second of one name ends in .1."""
+    table = sheets.read_sheet(path, said.sheet, said.skip_rows)
+    names: list[str] = []
+    for name in table.column_names:
+        count = sum(other.partition(".")[0] == name for other in names)
+        names.append(f"{name}.{count}" if name in names else name)
+    return table.rename_columns(names).to_pandas()
 
 
 def _vector(path: Path, said: Reading) -> tuple[pd.DataFrame, Any]:
     """Attributes and WGS 84 geometries of a vector file."""
-    import geopandas
-
-    layer: dict[str, Any] = {"layer": said.layer} if said.layer else {}
-    try:
-        shapes: Any = geopandas.read_file(path, engine="pyogrio", **layer)
-    except Exception as error:  # pyogrio raises kinds of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise InputError(f"{path}: expected a vector file, got {reason[:80]}") from error
+    shapes = read_vector(path, said.layer)
     if "geometry" not in shapes or shapes.geometry.isna().all():
         raise InputError(f"{path}: expected points or polygons, got none")
     if shapes.crs is None:
@@ -229,10 +195,26 @@ def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], source: str) -> pd
         found[found.index(theirs)] = ours
     for place, name in enumerate(found):
         lower = name.strip().lower()
-        ours = ALIASES.get(lower, lower if lower in _OURS else None)
+        ours = ALIASES.get(lower, lower if lower in _OURS else any_angle_name(name))
         if ours and ours not in found:
             found[place] = ours
     return frame.set_axis(found, axis=1)
+
+
+def _tell_strangers(frame: pd.DataFrame, said: Reading, source: str) -> None:
+    """Say which columns are named nearly as ours, or refuse what is not understood."""
+    bands = (*(f"B{n}" for n in range(1, 13)), "B8A")
+    known = {name.lower(): name for name in (*_OURS, *bands)}
+    rest = [
+        str(name)
+        for name in frame.columns
+        if str(name) not in _OURS and not band_id(str(name)) and not _OUTPUT.fullmatch(str(name))
+    ]
+    for sentence in strangers(rest, known, source, strict=said.strict):
+        LOG.warning("%s", sentence)
+
+
+_OUTPUT = re.compile(r".*_(sd|std|p\d{3}|input|original|spread)(_\d+)?")
 
 
 _OURS = {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from inversion.calibration import Calibration, adjust_quantiles, load_calibration
 from physvae.errors import InputError, UsageError
+from physvae.messages import plain
 from validation.baselines import load_baseline
 from validation.dates import parse_dates
 from validation.fielddata import measured_column, read_table
@@ -219,13 +220,13 @@ def tell(metrics: dict, paths: list[Path]) -> None:
     for row in table_rows(metrics, SHORT):
         if previous not in (None, row[0]):
             table.add_section()
-        table.add_row(*map(Text, ["" if row[0] == previous else row[0], *row[1:]]))
+        table.add_row(*(Text(plain(t)) for t in ("" if row[0] == previous else row[0], *row[1:])))
         previous = row[0]
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
     console.print(table)
     for reason, rows in metrics["dropped"].items():
-        console.print(Text(f"left out: {rows['count']} × {reason}"))
+        console.print(Text(plain(f"left out: {rows['count']} × {reason}")))
     for path in paths:
-        console.print(Text(str(path)), soft_wrap=True)
+        console.print(Text(plain(str(path))), soft_wrap=True)

@@ -53,6 +53,8 @@ def _starts(*signs: bytes) -> Callable[[Look], bool]:
 
 def _is_text(seen: Look) -> bool:
     start = seen.start
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
     return b"\0" not in start and not start.startswith((b"<", b"{")) and bool(start)
 
 
@@ -113,11 +115,12 @@ FAMILIES: dict[str, Family] = {
     "geotiff": Family("image", _starts(*TIFF), "inversion.readers.geotiff"),
     "envi": Family("image", _is_envi, "inversion.readers.envi"),
     "parquet": Family("table", _starts(b"PAR1"), "inversion.readers.table"),
+    "excel": Family("table", lambda s: s.has("xl/workbook.xml"), "inversion.readers.table"),
     "csv": Family("table", _is_text, "inversion.readers.table"),
 }
 
 _EXPECTED = (
-    "expected a table (CSV, Parquet), an image (GeoTIFF, NetCDF, Zarr, ENVI) or a product"
+    "expected a table (CSV, Excel, Parquet), an image (GeoTIFF, NetCDF, Zarr, ENVI) or a product"
     " (Sentinel-2 SAFE, EOPF or THEIA, STAC item, Landsat, HLS, EnMAP, PRISMA)"
 )
 _RECOGNISED_AS = {
@@ -131,7 +134,6 @@ _RECOGNISED_AS = {
 _PRODUCTS = {
     "MTD_MSIL1C.xml": "Sentinel-2 level 1C, reflectance above the atmosphere; level 2A is needed",
     ".DBL.TIF": "a product of MAJA without its *_L2VALD_*.HDR",
-    "xl/workbook.xml": "a spreadsheet; save it as CSV",
     "_MTL.xml": "Landsat without *_QA_PIXEL.TIF; Collection 2 level 2 is needed",
 }
 

@@ -1,10 +1,11 @@
 """What a user says about an input that does not say it itself."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from physvae.errors import UsageError
+from physvae.tables import TableOptions
 
 KEEP_CLASSES = (4, 5)
 """Sentinel-2 scene classes that are kept: vegetation and bare soil."""
@@ -33,6 +34,12 @@ class Declaration:
         Side of the pixels [m] of a product that has several.
     check_radiometry
         Whether a scale or offset that cannot be right is refused.
+    columns
+        A table's names of columns, by ours (``B4``: ``red``).
+    strict
+        Whether a table's columns that are not understood are refused.
+    table
+        How a table is written where it does not say it.
     """
 
     bands: Sequence[str] | None = None
@@ -46,6 +53,9 @@ class Declaration:
     keep_classes: Sequence[int] = KEEP_CLASSES
     pixel: float | None = None
     check_radiometry: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+    table: TableOptions = field(default_factory=TableOptions)
 
     def __post_init__(self) -> None:
         for name in ("sun_zenith", "view_zenith"):

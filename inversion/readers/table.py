@@ -1,99 +1,47 @@
-"""Tables: CSV (comma, semicolon or tab; decimal point or comma) and Parquet.
+"""Tables as `physvae.tables` reads them, for pandas.
 
-A CSV comes back as text, cell by cell as it was written, so that whatever is not ours passes
-through untouched: ``007`` stays ``007``. `inversion.tables` turns what it needs into numbers.
+A CSV or an Excel file comes back as text, cell by cell as it was written, so that whatever is not
+ours passes through untouched: ``007`` stays ``007``. `inversion.tables` turns what it needs into
+numbers.
 """
 
-import csv
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from inversion.naming import listing
-from inversion.readers.content import head
+from physvae.cells import checked_numbers, is_text, pc
 from physvae.errors import InputError
-
-_SEPARATORS = ",;\t"
-_DECIMAL_COMMA = r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"
+from physvae.tables import TableFile, TableOptions, open_table
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read a table; every cell of a CSV is text, the empty ones included.
+def read(path: Path, options: TableOptions | None = None) -> pd.DataFrame:
+    """Read a table; every cell of a text table is text, the empty ones included.
 
     Raises
     ------
     InputError
         Not a table, a column twice, rows longer or shorter than the header, no rows.
     """
-    frame = _read_parquet(path) if head(path)[:4] == b"PAR1" else _read_csv(path)
+    file = open_table(path, options)
+    frame = framed(file, file.read())
     if frame.empty:
         raise InputError(f"{path}: expected at least one row, found none")
     return frame
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a Parquet table, found: {error}") from error
+def framed(file: TableFile, table: pa.Table) -> pd.DataFrame:
+    """Rows of a table file as a frame: in a text table an empty cell is an empty text."""
+    if file.is_typed:
+        return table.to_pandas()
+    columns = [pc.fill_null(c, "") if is_text(c.type) else c for c in table.columns]
+    return pa.Table.from_arrays(columns, names=table.column_names).to_pandas()
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    encoding = _encoding(path)
-    with path.open(encoding=encoding, newline="") as file:
-        first = next((line for line in file if line.strip()), "")
-    separator = max(_SEPARATORS, key=first.count)
-    _check_cells(path, encoding, separator)
-    try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding=encoding,
-        )
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: expected a CSV table, found: {error}") from error
-    return frame if separator == "," else _with_points(frame)
-
-
-def _encoding(path: Path) -> str:
-    """Return UTF-8, or Latin-1 where the file is not UTF-8 (old spreadsheets)."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for _ in iter(lambda: file.read(1 << 20), ""):
-                pass
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8-sig"
-
-
-def _check_cells(path: Path, encoding: str, separator: str) -> None:
-    """Refuse a column that is there twice and a row that is longer or shorter than the header."""
-    with path.open(encoding=encoding, newline="") as file:
-        rows = (cells for cells in csv.reader(file, delimiter=separator) if cells)
-        try:
-            header = [name.strip() for name in next(rows)]
-            twice = sorted({name for name in header if header.count(name) > 1})
-            if twice:
-                found = listing(twice)
-                raise InputError(f"{path}: expected every column once, found twice: {found}")
-            for number, cells in enumerate(rows, start=1):
-                if len(cells) != len(header):
-                    raise InputError(
-                        f"{path}: expected {len(header)} cells in row {number}, as many as in the"
-                        f" header, found {len(cells)}"
-                    )
-        except csv.Error as error:
-            raise InputError(f"{path}: expected a CSV table, found: {error}") from error
-
-
-def _with_points(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write decimal commas as points where the comma is not what separates the columns."""
-    return frame.apply(_point)
-
-
-def _point(column: pd.Series) -> pd.Series:
-    decimal = column.str.fullmatch(_DECIMAL_COMMA)
-    return column.where(~decimal, column.str.replace(",", ".", regex=False))
+def numbers_of(column: pd.Series, source: str, hint: str = "") -> np.ndarray:
+    """Cells of a frame as numbers, missing ones as NaN; a text is refused with its row."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan).copy()
+    text = pa.chunked_array([pa.array(column.astype("string"), pa.string())])
+    return checked_numbers(text, source, f"column {column.name}", hint=hint)

@@ -1,17 +1,35 @@
-"""Tables as CSV or Parquet.
+"""Tables as CSV or Parquet, whole or a block of rows at a time; see `physvae.csv_files`."""
 
-A cell of text that a spreadsheet would run as a formula gets an apostrophe before it; numbers and
-all other text are written as they came.
-"""
-
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
+from physvae.cells import is_text, kind_of, pc
+from physvae.csv_files import write_header, write_rows
 from physvae.files import atomic
 
-_FORMULA = r"^\s*[=@+\-\t\r]"
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+
+@contextmanager
+def writing(output: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Lend what writes the next rows; the suffix of `output` chooses the format.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; nothing is left behind.
+    """
+    with atomic(output) as temporary:
+        if is_parquet(output):
+            with pyarrow.parquet.ParquetWriter(temporary, schema) as file:
+                yield lambda rows: file.write_table(as_kinds(rows, schema))
+        else:
+            with temporary.open("wb") as file:
+                write_header(file, schema.names)
+                yield lambda rows: write_rows(file, rows)
 
 
 def write(frame: pd.DataFrame, output: Path) -> None:
@@ -22,38 +40,36 @@ def write(frame: pd.DataFrame, output: Path) -> None:
     OSError
         The file cannot be written; nothing is left behind.
     """
-    with atomic(output) as temporary:
-        if output.suffix.lower() == ".parquet":
-            _typed(frame).to_parquet(temporary, engine="pyarrow")
-        else:
-            _safe(frame).to_csv(temporary, index=False, float_format="%.7g")
+    table = tabled(frame)
+    kinds = [(name, kind_of(table[name], pa.int64())) for name in table.column_names]
+    schema = pa.schema(kinds) if is_parquet(output) else table.schema
+    with writing(output, schema) as rows:
+        rows(table)
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give columns of text that hold nothing but numbers a number's type; codes like 007 stay."""
-    return frame.apply(lambda column: _number(column) if _is_text(column) else column)
+def is_parquet(output: Path) -> bool:
+    """Whether a table of that name is written as Parquet."""
+    return output.suffix.lower() == ".parquet"
 
 
-def _number(column: pd.Series) -> pd.Series:
-    text = column.astype("string").str.strip()
-    filled = text[text.notna() & (text != "")]
-    plain = filled.str.fullmatch(_NUMBER) & ~filled.str.match(r"[+-]?0\d")
-    if filled.empty or not plain.all():
-        return column
-    return pd.to_numeric(text.mask(text == ""))
+def tabled(frame: pd.DataFrame) -> pa.Table:
+    """A frame as Arrow holds it; a column of mixed kinds becomes text."""
+    columns = {}
+    for name in frame.columns:
+        try:
+            columns[str(name)] = pa.Array.from_pandas(frame[name])
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            texts = [None if cell is None or cell is pd.NA else str(cell) for cell in frame[name]]
+            columns[str(name)] = pa.array(texts, pa.string())
+    return pa.table(columns)
 
 
-def _safe(frame: pd.DataFrame) -> pd.DataFrame:
-    safe = frame.apply(lambda column: _defused(column) if _is_text(column) else column)
-    return safe.set_axis(_defused(pd.Series(safe.columns, dtype=str)).to_list(), axis=1)
-
-
-def _defused(column: pd.Series) -> pd.Series:
-    text = column.astype("string")
-    stripped = text.str.strip()
-    formula = text.str.match(_FORMULA) & ~stripped.str.fullmatch(_NUMBER) & (stripped != "-")
-    return column.mask(formula.fillna(False).astype(bool), "'" + text)
-
-
-def _is_text(column: pd.Series) -> bool:
-    return pd.api.types.is_string_dtype(column.dtype) or column.dtype == object
+def as_kinds(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Texts as the numbers that they all are; an empty one is null."""
+    columns = []
+    for column, field in zip(rows.columns, schema, strict=True):
+        if is_text(column.type) and not is_text(field.type):
+            column = pc.utf8_trim_whitespace(column)
+            column = pc.if_else(pc.equal(column, ""), None, column)
+        columns.append(column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)

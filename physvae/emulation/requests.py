@@ -5,22 +5,25 @@ default, and a column of numbers that is none of them is refused, as it may be a
 Columns of text pass through.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from physvae.cells import checked_numbers, kind_of
+from physvae.columns import match
 from physvae.emulation.emulator import FACTORS, Emulator
 from physvae.errors import InputError
 from physvae.files import atomic
 from physvae.spectra_table import Block, Plan
 from physvae.spectra_writers import FORMATS, Layout
-from physvae.tables import TableFile, kind_of, numbers
+from physvae.tables import TableFile
 from rtm import Parameter, ParameterSpace
 from rtm.parameters import canonical
 
@@ -76,8 +79,9 @@ def _emulated(
 
 
 def request_plan(
-    table: TableFile, emulator: Emulator, done: Callable[[int], None], *, extrapolate: bool = False
-) -> Plan:
+    table: TableFile, emulator: Emulator, done: Callable[[int], None], *,
+    extrapolate: bool = False, columns: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:  # fmt: skip
     """Find the inputs among the columns and check every value.
 
     Raises
@@ -88,8 +92,9 @@ def request_plan(
     """
     parameters = (*emulator.space.parameters, *emulator.geometry.parameters)
     inputs = ParameterSpace(parameters)
-    found = _matched(table, inputs)
-    others = [name for name in table.schema.names if name not in found.values()]
+    found = _matched(table, inputs, columns)
+    taken = set(found.values())
+    others = [name for name in table.schema.names if name not in taken]
     kinds: dict[str, pa.DataType] = {name: pa.int64() for name in others}
     checked = partial(_blocks, table, inputs, found, extrapolate)
     plan = Plan(
@@ -120,18 +125,16 @@ def _leaf(emulator: Emulator) -> str:
     return f"PROSPECT-{simulator['leaf']}" if "leaf" in simulator else "-"
 
 
-def _matched(table: TableFile, space: ParameterSpace) -> dict[str, str]:
+def _matched(
+    table: TableFile, space: ParameterSpace, declared: Mapping[str, str]
+) -> dict[str, str]:
     """Column by name of input; every input has one."""
     known = {p.name: p for p in space.parameters}
-    found: dict[str, str] = {}
-    for column in table.schema.names:
-        name = column if column in known else canonical(column, known)
-        if name in found:
-            raise InputError(
-                f"{table.path}: expected one column for {name}, got {found[name]}, {column}"
-            )
-        if name is not None:
-            found[name] = column
+    found = match(
+        table.schema.names,
+        lambda name: name if name in known else canonical(name, known),
+        declared, str(table.path),
+    )  # fmt: skip
     missing = [name for name in space.names if name not in found]
     if missing:
         raise InputError(
@@ -157,8 +160,8 @@ def _blocks(
     start = 0
     for part in table.blocks(rows):
         columns = [
-            _checked(part[found[p.name]], p, f"{table.path}: row {{}}, column {found[p.name]}",
-                     start, extrapolate)
+            _checked(part[found[p.name]], p, str(table.path), f"column {found[p.name]}", start,
+                     extrapolate)
             for p in space.parameters
         ]  # fmt: skip
         values = np.column_stack(columns)
@@ -186,14 +189,12 @@ def _told(values: np.ndarray, emulator: Emulator) -> np.ndarray:
 
 
 def _checked(
-    cells: pa.ChunkedArray, parameter: Parameter, where: str, start: int, extrapolate: bool
-) -> np.ndarray:
+    cells: pa.ChunkedArray, parameter: Parameter, source: str, where: str, start: int,
+    extrapolate: bool,
+) -> np.ndarray:  # fmt: skip
     """A column of numbers, inside the box where that is wanted."""
-    given = numbers(cells)
-    if given is None:
-        row = next(i for i in range(len(cells)) if numbers(cells.slice(i, 1)) is None)
-        got = repr(cells[row].as_py())
-        raise InputError(f"{where.format(start + row + 1)}: expected a number, got {got}")
+    given = checked_numbers(cells, source, where, start)
+    where = f"{source}: row {{}}, {where}"
     low, high = parameter.low, parameter.high
     if parameter.name == "psi":
         low, high = -np.inf, np.inf

@@ -51,7 +51,7 @@ def test_quoted_cells_may_hold_separators_and_line_breaks(tmp_path):
         ("B2,B3\n0.1,0.2,0.3\n", "expected 2 cells in row 1, .* found 3"),
         ("B2,B3\n0.1,0.2\n0.1,0.2,0.3\n", "expected 2 cells in row 2, .* found 3"),
         ("B2,B3\n0.1,0.2\n\n0.1\n", "expected 2 cells in row 2, .* found 1"),
-        ('B2,B3\n0.1,"0.2\n', "EOF inside string"),
+        ('B2,B3\n0.1,"0.2\n', "expected a closed quotation mark"),
         ("B2,B3\n", "at least one row"),
     ],
 )

@@ -98,7 +98,7 @@ def test_netcdf_and_zarr_hold_all_factors_near_the_exact_ones(tmp_path, expected
          "row 1, column cab: expected cab within 0 and 100, got an empty cell"),
         (HEAD, [ROWS[0].replace(",40,", ",forty,")],
          "row 1, column cab: expected a number, got 'forty'"),
-        (HEAD.replace("id", "lai"), ROWS, "expected one column for lai, got lai, LAI"),
+        (HEAD.replace("id", "lai"), ROWS, "expected one column for lai, found lai and LAI"),
         (HEAD, [], "expected a header and at least one row"),
     ],
 )  # fmt: skip

@@ -40,9 +40,9 @@ def test_a_decimal_comma_is_recognised(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "expected a CSV or Parquet table"),
+        (b"", "expected a row of names"),
         (b"plot,lai\n", "expected at least one row"),
-        (b"\xff\xfe\x00\x01", "expected a CSV or Parquet table"),
+        (b"\xff\xfe\x00\x01", "expected at least one row"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, content, said):

@@ -147,7 +147,7 @@ def test_a_date_is_read_or_says_why_not(cell, form, expected):
     [
         ("field.xlsx", b"no", "expected an Excel file"),
         ("field.gpkg", b"no", "expected a vector file"),
-        ("field.csv", b"", "expected a CSV or Parquet table"),
+        ("field.csv", b"", "expected a row of names"),
         ("field.csv", b"plot,lai\n", "expected at least one row"),
     ],
 )
