@@ -119,9 +119,8 @@ def any_angle_name(text: str) -> str | None:
     >>> [any_angle_name(text) for text in ("saa", "viewAzimuthMean", "raa", "azimuth")]
     ['sun_azimuth_deg', 'view_azimuth_deg', 'relative_azimuth_deg', None]
     """
-    name = _bare(text)
-    known = canonical(name, GEOMETRY)
-    return _AZIMUTH_NAMES.get(bare_angle(name)) if known is None else COLUMNS[known]
+    known = canonical(text, GEOMETRY)
+    return _AZIMUTH_NAMES.get(bare_angle(text)) if known is None else COLUMNS[known]
 
 
 def is_class(text: str) -> bool:

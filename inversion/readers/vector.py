@@ -91,7 +91,8 @@ def _through_gdal(name: str, layer: str | None) -> Any:
     import pyogrio
 
     pyogrio.set_gdal_config_options(_NO_NETWORK)
-    return geopandas.read_file(name, engine="pyogrio", **({"layer": layer} if layer else {}))
+    options: dict[str, Any] = {"layer": layer} if layer else {}
+    return geopandas.read_file(name, engine="pyogrio", **options)
 
 
 def _check_geopackage(path: Path, start: bytes) -> None:
