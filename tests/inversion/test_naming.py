@@ -24,7 +24,7 @@ def test_bands_that_do_not_count_from_one_have_names(names):
 
 def test_a_table_whose_columns_only_count_is_refused():
     frame = pd.DataFrame({f"Band {number}": [0.1] for number in range(1, 11)})
-    with pytest.raises(InputError, match=r"expected columns B2, .*found 10 that only count; .*--bands"):
+    with pytest.raises(InputError, match=r"expected columns B2, .*found 10 .*--bands"):
         retrieve_table(frame)
 
 
