@@ -150,12 +150,12 @@ def measured(table: Columns, model: Any, declared: Declaration) -> Measured:
         As `retrieve_table`.
     """
     bands, angles = _found(table, model, declared)
-    _tell(table, model, declared, bands, angles)
     values = table.numbers([*bands.values(), *angles.values()])
     reflectance = _reflectance(values, bands, model.bands, declared, table.source)
     geometry = {name: _without_fills(values[column]) for name, column in angles.items()}
     if declared.check_radiometry:
         check_reflectance(reflectance, model.bands, source=table.source)
+    _tell(table, model, declared, bands, angles)
     absent = np.full(len(reflectance), np.nan)
     return Measured(reflectance, _angles(geometry, model.angles, declared, absent, table.source))
 

@@ -102,7 +102,7 @@ def test_a_single_valid_pixel_is_the_only_estimate(shipped, geotiff, meadow, tmp
         (["--device", "tpu"], 2, "expected auto, cpu or cuda"),
         (["--sun-zenith", 95], 2, "sun_zenith: expected degrees in [0, 90), got 95"),
         (["--keep-classes", "green"], 2, "--keep-classes: expected numbers or all"),
-        (["--bands", "B2,B3"], 2, "expected an image, got a table"),
+        (["--bands", "B2,B3"], 2, "expected as many names as"),
         (["--offset", -1000, "--scale", 1e-4], 2, "write --offset -0.1"),
         (["--scale", "much"], 2, "valid number"),
         (["--unknown"], 2, "unknown"),
@@ -127,7 +127,7 @@ def test_wrong_outputs(shipped, plots, tmp_path, capsys, output):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("0.05", "green", "found 'green'"),
+        ("0.05", "green", "got 'green'"),
         ("0.05", "3000", "found 3000"),
         (",B3,", ",B2,", "found twice: B2"),
         ("B", "C", "expected columns B2"),
