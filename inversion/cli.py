@@ -147,20 +147,13 @@ def retrieve(
 
     declaration = Declaration(
         bands=None if bands is None else _names(bands),
-        scale=scale,
-        offset=offset,
-        nodata=nodata,
-        sun_zenith=sun_zenith,
-        view_zenith=view_zenith,
-        relative_azimuth=relative_azimuth,
-        scene_classes=scl,
-        keep_classes=_classes(keep_classes),
-        pixel=pixel,
+        scale=scale, offset=offset, nodata=nodata,
+        sun_zenith=sun_zenith, view_zenith=view_zenith, relative_azimuth=relative_azimuth,
+        scene_classes=scl, keep_classes=_classes(keep_classes), pixel=pixel,
         check_radiometry=radiometry_check,
-        columns=assignments(column, "--column"),
-        strict=strict,
+        columns=assignments(column, "--column"), strict=strict,
         table=TableOptions(decimal=decimal, sheet=sheet),
-    )
+    )  # fmt: skip
     job = Job(
         model=model,
         variables=tuple(_names(variables)),
