@@ -9,6 +9,7 @@ import xarray as xr
 from inversion.geometry import COLUMNS, relative_azimuth
 from inversion.naming import any_angle_name, listing
 from inversion.readers.filling import fillings, missing, stated
+from inversion.readers.metadata import from_attribute
 from inversion.readers.scene import LOG
 from physvae.errors import InputError
 
@@ -32,7 +33,7 @@ def angles_of(named: Mapping[Any, xr.Variable], image: xr.DataArray) -> dict[str
         if name is None or variable.dtype.kind not in "fiu" or name in angles:
             continue
         if set(variable.dims) <= set(image.dims) - {"band"}:
-            angles[name] = _degrees(variable) * factor + term
+            angles[name] = _degrees(variable, f"dataset: {text}") * factor + term
         else:
             LOG.warning("dataset: %s(%s) is not read", text, listing(variable.dims))
     relative = relative_azimuth(angles)
@@ -41,14 +42,17 @@ def angles_of(named: Mapping[Any, xr.Variable], image: xr.DataArray) -> dict[str
     return {name: angles[name] for name in COLUMNS.values() if name in angles}
 
 
-def _degrees(variable: xr.Variable) -> xr.Variable:
+def _degrees(variable: xr.Variable, what: str) -> xr.Variable:
     """Unpack an angle: fillings, scale and offset of its attributes, radians."""
     is_float = variable.dtype.kind == "f"
     own = stated(variable.attrs, {} if is_float else variable.encoding)
     fills = fillings(variable.dtype, own, zero=False)
     turn = 180 / np.pi if str(variable.attrs.get("units", "")).lower().startswith("rad") else 1.0
-    scale = float(variable.attrs.get("scale_factor", 1.0)) * turn
-    term = float(variable.attrs.get("add_offset", 0.0)) * turn
+    own_scale, own_offset = (
+        from_attribute(variable.attrs.get(name, usual), name, what)
+        for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
+    )
+    scale, term = own_scale * turn, own_offset * turn
     found = xr.apply_ufunc(
         _unpacked,
         variable,

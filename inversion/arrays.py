@@ -27,6 +27,7 @@ from inversion.naming import (
 )
 from inversion.radiometry import Radiometry
 from inversion.readers.filling import fillings, missing, stated
+from inversion.readers.metadata import from_attribute
 from inversion.readers.scene import LOG
 from physvae.errors import InputError, UsageError
 
@@ -260,9 +261,9 @@ def _scaled(array: xr.DataArray, numbers: Numbers) -> xr.DataArray:
 
 def _step(array: xr.DataArray, numbers: Numbers, what: str) -> Radiometry:
     """Settle scale and offset: given, else those of the attributes, which xarray did not apply."""
-    own = (
-        float(array.attrs.get("scale_factor", 1.0)),
-        float(array.attrs.get("add_offset", 0.0)),
+    own = tuple(
+        from_attribute(array.attrs.get(name, usual), name, what)
+        for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
     )
     if own != (1.0, 0.0) and (numbers.scale is None) != (numbers.offset is None):
         raise UsageError(
@@ -272,7 +273,12 @@ def _step(array: xr.DataArray, numbers: Numbers, what: str) -> Radiometry:
     if numbers.scale is not None:
         return Radiometry(numbers.scale, numbers.offset or 0.0)
     if own != (1.0, 0.0):
-        return Radiometry(*own)
+        if not (own[0] > 0 and abs(own[1]) <= 1):
+            raise InputError(
+                f"{what}: expected scale_factor above 0 and add_offset within 1, found"
+                f" {own[0]:g} and {own[1]:g}"
+            )
+        return Radiometry(own[0], own[1])
     if array.dtype.kind != "f":
         raise InputError(
             f"{what}: expected a scale for {array.dtype} numbers, found none in the attributes;"

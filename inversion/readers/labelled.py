@@ -19,6 +19,7 @@ from inversion.radiometry import Radiometry
 from inversion.readers.declaration import Declaration
 from inversion.readers.envi import spectral_image
 from inversion.readers.filling import fillings, stated
+from inversion.readers.metadata import from_attribute
 from inversion.readers.rasters import Grid, cube
 from inversion.readers.scene import LOG, add_angles, guard, scene, wanted_bands
 from inversion.readers.scene_file import add_scene_file
@@ -257,8 +258,9 @@ def _angles(
 def _unpacked(layer: StoredLayer, array: xr.DataArray) -> StoredLayer:
     """Return the layer of an angle with scale, offset and no data, in degrees."""
     turn = 180 / np.pi if str(array.attrs.get("units", "")).lower().startswith("rad") else 1.0
-    scale = float(array.attrs.get("scale_factor", 1.0)) * turn
-    offset = float(array.attrs.get("add_offset", 0.0)) * turn
+    what = f"{layer.path}: {array.name}"
+    scale = from_attribute(array.attrs.get("scale_factor", 1.0), "scale_factor", what) * turn
+    offset = from_attribute(array.attrs.get("add_offset", 0.0), "add_offset", what) * turn
     missing = fillings(array.dtype, stated(array.attrs, array.encoding), zero=False)
     return replace(layer, scale=scale, offset=offset, missing=missing)
 

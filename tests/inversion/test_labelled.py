@@ -130,3 +130,8 @@ def test_several_dates_are_refused(tmp_path):
     dates = xr.concat([cube()[list(BANDS)]] * 2, "time").assign(crs=cube()["crs"])
     with pytest.raises(InputError, match="expected one image, found 2 along time"):
         opened(dates, tmp_path)
+
+
+def test_a_scale_of_an_angle_that_is_no_number_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"\.nc: vza: expected .*scale_factor"):
+        opened(cube(vza=((), 5, {"scale_factor": "x"})), tmp_path)
