@@ -364,6 +364,7 @@ def ours(interpolator: dict):
         raw = {
             "name": "benchmark", "draws": max(n, 100), "interpolator": interpolator,
             "vae": {"latents": 54 if interpolator["kind"] == "nodes" else 40},
+            "edges": {"draws": max(n, 100), "weight": 0.02},
             "fit": {"steps": options.steps, "batch": 1024},
         }  # fmt: skip
         config = parse_plan(raw, "benchmark")

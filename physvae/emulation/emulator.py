@@ -11,6 +11,7 @@ from physvae.emulation.interpolators import Latents, Network, Nodes, Products
 from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import Decoder, LinearDecoder
 from rtm import CanopyReflectance, ParameterSpace, Sensor
+from rtm.arguments import tensors
 from rtm.modes import lasting, own_precision
 from rtm.prosail import fold
 
@@ -216,14 +217,15 @@ class Emulator(nn.Module):
 
     def _flat(self, theta: Tensor, angles: Tensor | None) -> tuple[torch.Size, Tensor, Tensor]:
         """The batch's shape, theta [n, parameter] and angles [n, angle]."""
+        tensors(theta=theta, **({} if angles is None else {"angles": angles}))
         if theta.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"theta: expected float32 or float64, got {theta.dtype}")
-        if theta.shape[-1] != len(self.space):
+        if theta.shape[-1:] != (len(self.space),):
             self.space.split(theta)  # tells what is expected
         wanted = len(self.geometry)
         if angles is None or wanted == 0:
             angles = theta.new_zeros(0)
-        if angles.shape[-1] != wanted:
+        if angles.shape[-1:] != (wanted,):
             names = ", ".join(self.geometry.names)
             raise ValueError(
                 f"angles: expected a last axis ({names}), got shape {tuple(angles.shape)}"
