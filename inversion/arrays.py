@@ -87,7 +87,7 @@ def from_array(
     >>> image["reflectance"].sizes["band"], float(image["sun_zenith_deg"])
     (2, 30.0)
     """
-    bands = [bands] if isinstance(bands, str) else bands
+    bands = _texts(bands)
     source = data if isinstance(data, (xr.Dataset, xr.DataArray)) else _labelled(data, bands, axis)
     dataset = canonical(source, bands, Numbers(scale, offset, nodata))
     given = (sun_zenith, view_zenith, relative_azimuth)
@@ -98,6 +98,16 @@ def from_array(
     if scene_class is not None:
         dataset["scene_class"] = over(scene_class, dataset["reflectance"], "scene_class")
     return dataset
+
+
+def _texts(bands: Any) -> list[str] | None:
+    """Return names as texts, a single one as a list."""
+    if bands is None or isinstance(bands, str):
+        return bands if bands is None else [bands]
+    try:
+        return [str(name) for name in bands]
+    except TypeError:
+        raise InputError(f"bands: expected the names of bands, got {bands!r}") from None
 
 
 def canonical(
@@ -172,6 +182,8 @@ def _along_bands(
     bare = array.drop_vars(along)
     aside = {n: i for i, n in enumerate(names) if is_class(n) or any_angle_name(n)}
     kept = [index for index, name in enumerate(names) if name not in aside]
+    if not kept:
+        raise InputError(f"bands: expected names of bands, got {listing(names)}")
     stack = (bare.isel(band=kept) if aside else bare).assign_coords(band=[names[i] for i in kept])
     stack.attrs, stack.encoding = array.attrs, array.encoding
     return stack, {name: bare.isel(band=index) for name, index in aside.items()}

@@ -47,9 +47,9 @@ class Radiometry:
     source: str = "values used as they are"
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
+        if not 0 < self.scale < np.inf:
             raise UsageError(f"scale: expected a number above 0, got {self.scale:g}")
-        if abs(self.offset) > 1:
+        if not abs(self.offset) <= 1:
             raise UsageError(
                 f"offset: expected reflectance units (ρ = DN·scale + offset), got {self.offset:g};"
                 f" with scale {self.scale:g} write --offset {self.offset * self.scale:g}"

@@ -134,8 +134,11 @@ def test_reflectance_far_below_zero_is_refused_where_it_differs_from_pixel_to_pi
 def test_an_offset_in_digital_numbers_is_told_how_to_write():
     with pytest.raises(UsageError, match=r"write --offset -0\.1"):
         Radiometry(scale=1e-4, offset=-1000.0)
-    with pytest.raises(UsageError, match="above 0"):
-        Radiometry(scale=0.0)
+    for scale in (0.0, np.nan, np.inf):
+        with pytest.raises(UsageError, match="above 0"):
+            Radiometry(scale=scale)
+    with pytest.raises(UsageError, match="expected reflectance units"):
+        Radiometry(scale=1.0, offset=np.nan)
 
 
 @dataclass(frozen=True)
