@@ -191,8 +191,9 @@ class RemainderPlan(Section):
 
 
 class Products(Section):
-    """The fAPAR and fCover network."""
+    """The fAPAR and fCover network, and what else is estimated from joint draws."""
 
+    also: tuple[Literal["lai_effective"], ...] = ()
     width: Annotated[int, Field(ge=4, le=256)] = 32
     simulations: Annotated[int, Field(ge=100)] = 60_000
     steps: Annotated[int, Field(ge=1)] = 6_000
@@ -286,6 +287,8 @@ class Config(Section):
             raise ValueError(f"summaries: expected an encoder of pixels, got {self.encoder.kind}")
         if self.remainder and not (self.spectra and self.remainder.components < len(self.bands)):
             raise ValueError("remainder: expected real spectra and fewer components than bands")
+        if self.products.also and "cv" not in known:
+            raise ValueError("products.also: expected crowns (cv in the prior) for lai_effective")
         for entry in self.regularisers.attributes:
             if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
                 raise ValueError("regularisers.attributes: expected a latent and bands of model")

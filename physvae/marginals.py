@@ -4,8 +4,9 @@
     lognormal   ln v ~ N(mean, sd²), truncated to [low, high], low > 0
     uniform     between low and high
     beta        low + (high − low)·Beta(a, b)
+    mixture     several kinds of canopy, see `physvae.mixtures`
 
-The first is exact (`physvae.distributions`); the others go by a table of v over the score,
+The first, and mixtures that close with LAI, are exact; the others go by a table of v over the score,
 v = F⁻¹(Φ(w)) at 2401 scores in ±6 and linear between: exact at the nodes, and a density that
 integrates to one, because density and map are those of the same table.
 """
@@ -21,8 +22,41 @@ from scipy import stats
 from torch import Tensor
 
 from physvae.distributions import SCORE_LIMIT
+from physvae.mixtures import Parts, mixture_value
 
 NODES = 2401
+FLAT = 1e3  # sd of a normal over its range where it stands for a uniform
+
+
+class Part(BaseModel):
+    """One kind of canopy of a mixture; without bounds its range is that of the whole.
+
+    Attributes
+    ----------
+    share : float
+        Of the canopies.
+    kind, mean, sd, low, high
+        As of a variable.
+    closing : float
+        Rate at which the range is squeezed towards `high`, by unit of LAI.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(gt=0, le=1)
+    kind: Literal["normal", "uniform"] = "normal"
+    mean: float | None = None
+    sd: float | None = Field(default=None, gt=0)
+    low: float | None = None
+    high: float | None = None
+    closing: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Part":
+        absent = [name for name in ("mean", "sd") if getattr(self, name) is None]
+        if self.kind == "normal" and absent:
+            raise ValueError(f"{absent[0]}: expected for a normal part, got none")
+        return self
 
 
 class Marginal(BaseModel):
@@ -38,11 +72,13 @@ class Marginal(BaseModel):
         Bounds, at LAI 0 where `at_lai_15` gives those at LAI 15.
     times : str
         Another variable, of which this one is a multiple.
+    parts : tuple of Part
+        Of a "mixture".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["normal", "lognormal", "uniform", "beta"] = "normal"
+    kind: Literal["normal", "lognormal", "uniform", "beta", "mixture"] = "normal"
     mean: float = 0.0
     sd: float = Field(default=1.0, gt=0)
     low: float
@@ -51,6 +87,27 @@ class Marginal(BaseModel):
     b: float = Field(default=1.0, gt=0)
     at_lai_15: tuple[float, float] | None = None
     times: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    @model_validator(mode="after")
+    def _mixed(self) -> "Marginal":
+        if (self.kind == "mixture") != bool(self.parts):
+            raise ValueError(f"parts: expected for a mixture and it alone, got {self.kind}")
+        if self.parts and abs(sum(part.share for part in self.parts) - 1) > 1e-6:
+            raise ValueError(
+                f"parts: expected shares that sum to 1, got {[part.share for part in self.parts]}"
+            )
+        if self.parts and self.at_lai_15:
+            raise ValueError("at_lai_15: expected none for a mixture, whose parts may close")
+        for part in self.parts:
+            low, high = self.ends(part)
+            if not self.low <= low < high <= self.high:
+                raise ValueError(
+                    f"parts: expected bounds within {self.low} and {self.high}, got {low}, {high}"
+                )
+            if part.kind == "normal" and not -8 < _away(part, low, high) < 8:
+                raise ValueError(f"parts: expected a mean within 8 sd of its bounds, got {part}")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> "Marginal":
@@ -60,14 +117,44 @@ class Marginal(BaseModel):
             raise ValueError(f"low: expected above 0 for a lognormal, got {self.low}")
         needed = {"mean", "sd"} if "normal" in self.kind else {"a", "b"}
         absent = needed - self.model_fields_set
-        if absent and self.kind != "uniform":
+        if absent and self.kind not in ("uniform", "mixture"):
             raise ValueError(f"{min(absent)}: expected for a {self.kind}, got none")
         return self
 
+    def ends(self, part: Part) -> tuple[float, float]:
+        """Bounds of a part."""
+        low, high = part.low, part.high
+        return self.low if low is None else low, self.high if high is None else high
+
+    @property
+    def rows(self) -> list[tuple[float, ...]]:
+        """Numbers of each part as `physvae.mixtures.Parts` has them."""
+        found = []
+        for part in self.parts:
+            low, high = self.ends(part)
+            mean, sd = part.mean, part.sd
+            if mean is None or sd is None or part.kind == "uniform":
+                mean, sd = 0.5 * (low + high), FLAT * (high - low)
+            found.append((part.share, mean, sd, low, high, part.closing))
+        return found
+
+    @property
+    def closes(self) -> bool:
+        """Whether a part of it depends on LAI."""
+        return any(part.closing > 0 for part in self.parts)
+
     @property
     def centre(self) -> float:
-        """The mean before truncation of a normal, the median of the others."""
+        """The mean before truncation of normals, the median of the others."""
+        if self.parts:
+            return sum(row[0] * row[1] for row in self.rows)
         return self.mean if self.kind == "normal" else float(table(self)[NODES // 2])
+
+
+def _away(part: Part, low: float, high: float) -> float:
+    """Standard deviations that the mean lies outside the bounds."""
+    mean, sd = part.mean or 0.0, part.sd or 1.0
+    return (mean - min(max(mean, low), high)) / sd
 
 
 def _lognormal(m: Marginal):
@@ -76,10 +163,26 @@ def _lognormal(m: Marginal):
     return stats.truncnorm(*bounds, loc=m.mean, scale=m.sd)
 
 
+class _Mixture:
+    """Of parts that do not close, with the two calls of scipy that a table makes."""
+
+    def __init__(self, m: Marginal):
+        self.parts = Parts(*torch.tensor(m.rows, dtype=torch.float64).T)
+
+    def ppf(self, p: np.ndarray) -> np.ndarray:
+        w = torch.special.ndtri(torch.from_numpy(p))
+        return mixture_value(w, torch.zeros_like(w), self.parts).numpy()
+
+    def isf(self, p: np.ndarray) -> np.ndarray:
+        w = -torch.special.ndtri(torch.from_numpy(p))
+        return mixture_value(w, torch.zeros_like(w), self.parts).numpy()
+
+
 KINDS: dict[str, Callable] = {
     "lognormal": _lognormal,
     "uniform": lambda m: stats.uniform(m.low, m.high - m.low),
     "beta": lambda m: stats.beta(m.a, m.b, m.low, m.high - m.low),
+    "mixture": _Mixture,
 }
 
 

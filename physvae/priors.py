@@ -8,7 +8,7 @@ LAI (L), some are a multiple of another variable:
     V″ = V · W                                      (carotenoids as a share of chlorophyll)
 
 after Weiss & Baret (2016), S2ToolBox Level 2 products ATBD, section 3.1. Variables may be of other
-kinds (`physvae.marginals`), and correlated by a Gaussian copula with the correlations R = L Lᵀ:
+kinds (`physvae.marginals`) or mixtures that change with LAI (`physvae.mixtures`), and correlated by a Gaussian copula with the correlations R = L Lᵀ:
 
     w = L u,   v_i = F_i⁻¹(Φ(w_i)).
 
@@ -17,7 +17,7 @@ is the prior itself.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from physvae.distributions import (
     truncated_score,
 )
 from physvae.marginals import Marginal, table, table_score, table_slope, table_value
+from physvae.mixtures import Parts, mixture_log_prob, mixture_score, mixture_value
 from rtm import Parameter, ParameterSpace
 
 LAI_REFERENCE = 15.0  # LAI at which the second pair of bounds holds (Weiss & Baret 2016)
@@ -76,6 +77,8 @@ class Prior(nn.Module):
         names = list(marginals)
         if names[0] != "lai":
             raise ValueError(f"prior: expected lai as the first variable, got {names[0]}")
+        if marginals["lai"].closes:
+            raise ValueError("prior.lai: expected no part that closes as LAI grows, got one")
         self.marginals = marginals
         self._multiples = [
             (names.index(name), names.index(m.times)) for name, m in marginals.items() if m.times
@@ -94,11 +97,16 @@ class Prior(nn.Module):
         self.space = ParameterSpace(tuple(self._described(name, source) for name in names))
 
     def _tables(self) -> None:
-        """Columns that go by a table: their score itself takes the place of the standard value."""
-        others = [m for m in self.marginals.values() if m.kind != "normal"]
-        where = [i for i, m in enumerate(self.marginals.values()) if m.kind != "normal"]
-        self.alpha[where], self.beta[where] = -SCORE_LIMIT, SCORE_LIMIT
-        nodes = [torch.from_numpy(table(m)) for m in others]
+        """Columns of other kinds: their score itself takes the place of the standard value."""
+        kinds = list(enumerate(self.marginals.values()))
+        others = [i for i, m in kinds if m.kind != "normal"]
+        self.alpha[others], self.beta[others] = -SCORE_LIMIT, SCORE_LIMIT
+        where = [i for i, m in kinds if m.kind != "normal" and not m.closes]
+        nodes = [torch.from_numpy(table(m)) for i, m in kinds if i in where]
+        self._mixed = [i for i, m in kinds if m.closes]
+        for i in self._mixed:
+            rows = torch.tensor(kinds[i][1].rows, dtype=torch.float64)
+            self.register_buffer(f"parts_{i}", rows.T.contiguous(), persistent=False)
         self.register_buffer("tabled", torch.tensor(where, dtype=torch.long), persistent=False)
         self.register_buffer(
             "nodes", torch.stack(nodes) if nodes else torch.empty(0, 0), persistent=False
@@ -155,20 +163,21 @@ class Prior(nn.Module):
 
     def _value(self, w: Tensor) -> Tensor:
         v = self.mean + self.sd * truncated_quantile(w, self.alpha, self.beta)
-        if not len(self.tabled):
-            return v
-        return v.index_copy(-1, self.tabled, table_value(w[..., self.tabled], self.nodes))
+        if len(self.tabled):
+            v = v.index_copy(-1, self.tabled, table_value(w[..., self.tabled], self.nodes))
+        return self._with_mixtures(v, mixture_value, w, v)
 
     def _own_score(self, v: Tensor) -> Tensor:
         w = truncated_score((v - self.mean) / self.sd, self.alpha, self.beta)
-        if not len(self.tabled):
-            return w
-        return w.index_copy(-1, self.tabled, table_score(v[..., self.tabled], self.nodes))
+        if len(self.tabled):
+            w = w.index_copy(-1, self.tabled, table_score(v[..., self.tabled], self.nodes))
+        return self._with_mixtures(w, mixture_score, v, v)
 
     def _own_log_prob(self, v: Tensor) -> Tensor:
         """Log density [..., parameter] of every v by itself."""
         density = truncated_log_prob((v - self.mean) / self.sd, self.alpha, self.beta)
         density = density - self.sd.log()
+        density = self._with_mixtures(density, mixture_log_prob, v, v)
         if not len(self.tabled):
             return density
         w = table_score(v[..., self.tabled], self.nodes)
@@ -177,6 +186,15 @@ class Prior(nn.Module):
         inside = (v >= self.low) & (v <= self.high)
         tabled = torch.where(inside[..., self.tabled], tabled, -torch.inf)
         return density.index_copy(-1, self.tabled, tabled)
+
+    def _with_mixtures(self, result: Tensor, function: Callable, x: Tensor, v: Tensor) -> Tensor:
+        """A result [..., parameter], the columns that close by a function of x and LAI."""
+        if not self._mixed:
+            return result
+        columns = list(result.unbind(-1))
+        for i in self._mixed:
+            columns[i] = function(x[..., i], v[..., 0], Parts(*getattr(self, f"parts_{i}")))
+        return torch.stack(columns, -1)
 
     def _bounds(self, lai: Tensor) -> tuple[Tensor, Tensor]:
         share = lai / LAI_REFERENCE

@@ -3,8 +3,10 @@
 Both follow from θ and the sun by PROSAIL. Running PROSAIL over the photosynthetic wavelengths for
 every draw of every pixel costs more than the rest of a retrieval, so a small network learns the
 two numbers from the exact ones; its error is measured and stored with the model. ccc and cwc are
-exact.
+exact, and so is the effective LAI of crowns, which a training file asks for (`products.also`).
 """
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -12,10 +14,13 @@ from torch import Tensor, nn
 
 from physvae.priors import Prior
 from rtm import PRODUCTS, Parameter, ParameterSpace
-from rtm.products import ccc, cwc
+from rtm.products import ccc, cwc, effective_lai
 
 LEARNED = ("fapar", "fcover")
-EXACT = {"ccc": ("cab", ccc), "cwc": ("cw", cwc)}  # by the leaf variable they scale
+EXACT = {  # of LAI and one more variable
+    "ccc": ("cab", ccc), "cwc": ("cw", cwc), "lai_effective": ("cv", effective_lai),
+}  # fmt: skip
+ASKED_FOR = ("lai_effective",)  # that only some models estimate
 
 
 class ProductNetwork(nn.Module):
@@ -27,10 +32,13 @@ class ProductNetwork(nn.Module):
         Size of θ.
     width : int
         Hidden size.
+    also : tuple of str
+        Products besides those that every model estimates; none of them is learned.
     """
 
-    def __init__(self, parameters: int, width: int = 32):
+    def __init__(self, parameters: int, width: int = 32, also: tuple[str, ...] = ()):
         super().__init__()
+        self.also = also
         self.network = nn.Sequential(
             nn.Linear(parameters + 2, width),
             nn.SiLU(),
@@ -70,18 +78,34 @@ def traits_of(
     net : ProductNetwork
         Where fapar and fcover come from.
     """
-    leaves = [leaf for name, (leaf, _) in EXACT.items() if name in names]
-    values = prior.named(scores, (*leaves, *(name for name in names if name not in PRODUCTS)))
-    for name, (leaf, formula) in EXACT.items():
+    others = [other for name, (other, _) in EXACT.items() if name in names]
+    values = prior.named(scores, (*others, *(name for name in names if name not in PRODUCTS)))
+    for name, (other, formula) in EXACT.items():
         if name in names:
-            values[name] = formula(values["lai"], values[leaf])
+            values[name] = formula(values["lai"], values[other])
     if any(name in LEARNED for name in names):
         learned = net(scores, values["lai"], sun_zenith).unbind(-1)
         values |= dict(zip(LEARNED, learned, strict=True))
     return {name: values[name] for name in names}
 
 
-def trait_table(space: ParameterSpace) -> dict[str, Parameter]:
-    """Every trait a model can estimate, with unit and bounds: θ, then the products of it."""
-    possible = [name for name in PRODUCTS if name in LEARNED or EXACT[name][0] in space.names]
-    return {p.name: p for p in space.parameters} | {name: PRODUCTS[name] for name in possible}
+def trait_table(space: ParameterSpace, also: tuple[str, ...] = ()) -> dict[str, Parameter]:
+    """Every trait a model can estimate, with unit and bounds: θ, then the products of it.
+
+    Parameters
+    ----------
+    space : ParameterSpace
+        Of θ.
+    also : tuple of str
+        Products that only some models estimate.
+    """
+    there = set(space.names)
+    possible = [
+        name for name in PRODUCTS
+        if (name in LEARNED or EXACT[name][0] in there) and (name in also or name not in ASKED_FOR)
+    ]  # fmt: skip
+    table = {p.name: p for p in space.parameters} | {name: PRODUCTS[name] for name in possible}
+    if "lai_effective" in table:  # never above LAI, whose range says more than the general one
+        top = table["lai"].high
+        table["lai_effective"] = replace(table["lai_effective"], high=top)
+    return table

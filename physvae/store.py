@@ -48,7 +48,8 @@ def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
         encoder=build_encoder(bands, head.size + latents.size, config.encoder),
         head=head, latents=latents, physical=physical, residual=residual,
         likelihood=likelihood,
-        products=ProductNetwork(len(prior.space), config.products.width), domain=Domain(bands),
+        products=ProductNetwork(len(prior.space), config.products.width, config.products.also),
+        domain=Domain(bands),
         plan=config.encoder, summaries=_summaries(config, prior.space, bands),
         field=config.calibration.field,
         remainder=config.remainder and Remainder(bands, config.remainder.components),
@@ -60,7 +61,7 @@ def _summaries(config: Config, space: ParameterSpace, bands: int) -> Summaries |
     plan = config.summaries
     if plan is None:
         return None
-    traits = trait_table(space).values()
+    traits = trait_table(space, config.products.also).values()
     low, high = torch.tensor([[t.low for t in traits], [t.high for t in traits]])
     hidden = [config.bands.index(name) for name in plan.hidden]
     return Summaries(

@@ -155,7 +155,7 @@ class PhysVAE(nn.Module):
     @property
     def traits(self) -> dict[str, Parameter]:
         """Every trait that can be estimated, with unit and bounds."""
-        return trait_table(self.space)
+        return trait_table(self.space, self.products.also)
 
     def encode(self, reflectance: Array, angles: Array, days: Tensor | None = None) -> Encoded:
         """What the latents of spectra are.

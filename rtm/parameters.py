@@ -109,6 +109,10 @@ GEOMETRY = _table(
 PRODUCTS = _table(
     Parameter("ccc", "CCC", "g m⁻²", 0.0, 15.0, 0.8, ("lai_cab",), "canopy chlorophyll"),
     Parameter("cwc", "CWC", "g m⁻²", 0.0, 15000.0, 200.0, ("lai_cw",), "canopy water"),
+    Parameter(
+        "lai_effective", "LAI_e", "m² m⁻²", 0.0, 15.0, 2.0, ("laie",),
+        "leaf area of a canopy without crowns with the gap fraction at 57.5°",
+    ),
     Parameter("fapar", "fAPAR", "-", 0.0, 1.0, 0.5, (), "black-sky absorbed share of 400-700 nm"),
     Parameter("fcover", "fCover", "-", 0.0, 1.0, 0.5, ("fvc",), "1 - gap fraction at nadir"),
 )
