@@ -1,6 +1,6 @@
 """Search the sampler that simulations should be drawn from, with one network for all of them.
 
-    python benchmarks/sampler_search.py teach FOLDER [--steps N]      resumable, some minutes
+    python benchmarks/sampler_search.py teach FOLDER [--steps N]      some minutes
     python benchmarks/sampler_search.py rank FOLDER [--samplers N]    one JSON line a sampler
     python benchmarks/sampler_search.py choose FOLDER                 nested choices, as a table
 
@@ -137,7 +137,7 @@ class Net(nn.Module):
 
 
 def teach(folder: Path, steps: int) -> None:
-    """Train the network, from where it was left."""
+    """Train the network."""
     folder.mkdir(parents=True, exist_ok=True)
     model = physvae.load("sentinel-2")
     model.physical.compile()
@@ -157,7 +157,7 @@ def teach(folder: Path, steps: int) -> None:
         optimiser.step()
         scheduler.step()
         if step % 100 == 99 or step == steps - 1:
-            print(step + 1, f"{float(loss):.4f}", flush=True)
+            print(step + 1, f"{loss.item():.4f}", flush=True)
             save_file(net.state_dict(), path)
     save_file(net.state_dict(), path)
 

@@ -6,9 +6,9 @@
     beta        low + (high − low)·Beta(a, b)
     mixture     several kinds of canopy, see `physvae.mixtures`
 
-The first, and mixtures that close with LAI, are exact; the others go by a table of v over the score,
-v = F⁻¹(Φ(w)) at 2401 scores in ±6 and linear between: exact at the nodes, and a density that
-integrates to one, because density and map are those of the same table.
+The first, and mixtures that close with LAI, are exact; the others go by a table of v over the
+score, v = F⁻¹(Φ(w)) at 2401 scores in ±6 and linear between: exact at the nodes, and a density
+that integrates to one, because density and map are those of the same table.
 """
 
 from collections.abc import Callable
@@ -106,7 +106,9 @@ class Marginal(BaseModel):
                     f"parts: expected bounds within {self.low} and {self.high}, got {low}, {high}"
                 )
             if part.kind == "normal" and not -8 < _away(part, low, high) < 8:
-                raise ValueError(f"parts: expected a mean within 8 sd of its bounds, got {part}")
+                raise ValueError(
+                    f"parts: expected a mean within 8 sd of its bounds, got {part.mean}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -87,7 +87,9 @@ class Law(NamedTuple):
     def standard(self, v: Tensor, lai: Tensor) -> tuple[Tensor, Tensor]:
         """Standard value [..., part] of each normal, and how far its range is squeezed."""
         squeezed = (-self.rate * lai.unsqueeze(-1)).exp()
-        return (self.high - (self.high - v.unsqueeze(-1)) / squeezed - self.mean) / self.sd, squeezed
+        return (
+            self.high - (self.high - v.unsqueeze(-1)) / squeezed - self.mean
+        ) / self.sd, squeezed
 
     def distribution(self, v: Tensor, lai: Tensor) -> Tensor:
         """F(v | L) [...]."""

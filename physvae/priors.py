@@ -8,7 +8,8 @@ LAI (L), some are a multiple of another variable:
     V″ = V · W                                      (carotenoids as a share of chlorophyll)
 
 after Weiss & Baret (2016), S2ToolBox Level 2 products ATBD, section 3.1. Variables may be of other
-kinds (`physvae.marginals`) or mixtures that change with LAI (`physvae.mixtures`), and correlated by a Gaussian copula with the correlations R = L Lᵀ:
+kinds (`physvae.marginals`), mixtures that change with LAI (`physvae.mixtures`), and correlated by
+a Gaussian copula with the correlations R = L Lᵀ:
 
     w = L u,   v_i = F_i⁻¹(Φ(w_i)).
 
