@@ -92,17 +92,20 @@ class Product(NamedTuple):
     def raster(self, name: str) -> str:
         """Return the name under which GDAL opens a file of the product, archived or not."""
         if self.archive:
-            return f"/vsi{self.archive}/{{{self.path.resolve()}}}/{_plain(name)}"
+            return f"/vsi{self.archive}/{{{self.path.resolve()}}}/{name}"
         return str(self.path / name)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:
         if self.archive == "zip":
-            with ZipFile(self.path) as archive, archive.open(name) as file:
-                yield file
+            with ZipFile(self.path) as archive:
+                member = next((n for n in archive.namelist() if _plain(n) == name), name)
+                with archive.open(member) as file:
+                    yield file
         elif self.archive == "tar":
             with tarfile.open(self.path, "r:") as archive:
-                file = archive.extractfile(name)
+                member = next((m for m in archive if _plain(m.name) == name), name)
+                file = archive.extractfile(member)
                 if file is None:
                     raise OSError("no file")
                 yield file
@@ -133,7 +136,7 @@ def product(path: Path) -> Product:
     _few(path, len(members))
     for member in members:
         _check_member(path, member)
-    names = (m.filename for m in members if not m.is_dir())
+    names = (_plain(m.filename) for m in members if not m.is_dir())
     return Product(path, tuple(name for name in names if not _is_litter(name)), "zip")
 
 
@@ -151,8 +154,8 @@ def _in_tar(path: Path) -> list[str]:
                 _check_name(path, member.name)
                 if not (member.isfile() or member.isdir()) or member.sparse is not None:
                     raise InputError(f"{path}: expected files, found the link {member.name!r}")
-                if member.isfile() and not _is_litter(member.name):
-                    names.append(member.name)
+                if member.isfile() and not _is_litter(_plain(member.name)):
+                    names.append(_plain(member.name))
                 _few(path, len(names))
     except (OSError, *DAMAGED) as error:
         raise InputError(f"{path}: expected a readable tar archive, found: {error}") from error
@@ -188,12 +191,12 @@ def _is_litter(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a member's name without ``./``, which GDAL takes off.
+    r"""Return a member's name as GDAL has it, without ``./`` and with forward slashes.
 
-    >>> _plain("./LC08/LC08_MTL.xml")
-    'LC08/LC08_MTL.xml'
+    >>> _plain("./LC08/LC08_MTL.xml"), _plain("S2A.SAFE\\MTD_MSIL2A.xml")
+    ('LC08/LC08_MTL.xml', 'S2A.SAFE/MTD_MSIL2A.xml')
     """
-    return PurePosixPath(name).as_posix()
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
 def _few(path: Path, count: int) -> None:

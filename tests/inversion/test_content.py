@@ -151,10 +151,23 @@ def test_what_a_mac_leaves_beside_every_file_is_no_part_of_a_product(tmp_path):
         path.write_bytes(content)
     with tarfile.open(tmp_path / "a.tar", "w:") as file:
         file.add(tmp_path / "folder", ".")
-    for place, name in (("a.zip", ""), ("folder", ""), ("a.tar", "./")):
+    for place in ("a.zip", "folder", "a.tar"):
         found = product(tmp_path / place)
-        assert found.names == (f"{name}P.SAFE/MTD_MSIL2A.xml",)
+        assert found.names == ("P.SAFE/MTD_MSIL2A.xml",)
         assert found.read(found.one("MTD_MSIL2A.xml")) == b"<a/>"
+
+
+def test_a_zip_with_the_slashes_of_windows_is_read_in_place(tmp_path):
+    products.write(tmp_path / "x_SR_B2.TIF", np.ones((4, 4), np.uint8), 30)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        member = zipfile.ZipInfo("x")
+        member.filename = "P\\b\\x_SR_B2.TIF"
+        file.writestr(member, (tmp_path / "x_SR_B2.TIF").read_bytes())
+    found = product(tmp_path / "a.zip")
+    assert found.names == ("P/b/x_SR_B2.TIF",)
+    assert found.read("P/b/x_SR_B2.TIF")[:2] == b"II"
+    with opened(found.raster(found.one("_SR_B2.TIF")), "GTiff") as source:
+        assert source.read(1).sum() == 16
 
 
 def test_a_tar_whose_members_begin_with_a_dot_is_read_in_place(tmp_path):
