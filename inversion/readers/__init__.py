@@ -115,7 +115,9 @@ FAMILIES: dict[str, Family] = {
     "geotiff": Family("image", _starts(*TIFF), "inversion.readers.geotiff"),
     "envi": Family("image", _is_envi, "inversion.readers.envi"),
     "parquet": Family("table", _starts(b"PAR1"), "inversion.readers.table"),
-    "excel": Family("table", lambda s: s.has("xl/workbook.xml"), "inversion.readers.table"),
+    "excel": Family(
+        "table", lambda s: bool(s.start) and s.has("xl/workbook.xml"), "inversion.readers.table"
+    ),
     "csv": Family("table", _is_text, "inversion.readers.table"),
 }
 
