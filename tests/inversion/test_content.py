@@ -123,7 +123,7 @@ def test_s5_a_vrt_is_refused_under_any_name(tmp_path, target):
     ("name", "said"),
     [
         ("MTD_MSIL1C.xml", "level 1C"),
-        ("xl/workbook.xml", "spreadsheet"),
+        ("xl/workbook.xml", "a folder with xl/workbook.xml"),
         ("S2_FRE_R1.DBL.TIF", "a product of MAJA without its"),
         ("readme.md", "a folder with readme.md"),
     ],
