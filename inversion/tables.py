@@ -212,10 +212,11 @@ def _tell(
 ) -> None:
     """Say which columns are missing, and which are named nearly as they should be."""
     source = table.source
-    used = {*bands.values(), *angles.values()}
+    used, found = {*bands.values(), *angles.values()}, {*bands, *angles}
     ids = dict(zip(table.names, band_ids(table.names, model.bands), strict=True))
     rest = [name for name in table.names if name not in used and ids[name] is None]
-    for sentence in strangers(rest, _spellings(model), source, strict=declared.strict):
+    known = {text: ours for text, ours in _spellings(model).items() if ours not in found}
+    for sentence in strangers(rest, known, source, strict=declared.strict):
         LOG.warning("%s", sentence)
     absent = [band for band in model.bands if band not in bands]
     if absent:

@@ -57,11 +57,21 @@ Seed = Annotated[
 ]
 
 
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="The table's name of a column: lai=LAI_true; repeatable."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse a table's columns that are not understood.")
+]
+
+
 def simulate(
     output: Spectra, parameters: Parameters = None, sensor: SensorName = None,
     reduced: Reduced = False, leaf: LeafModel = "D", dtype: Precision = "float64",
     soil: SoilFile = None, draw: Draws = None, prior: PriorName = None,
-    sampler: SamplerName = None, seed: Seed = None,
+    sampler: SamplerName = None, seed: Seed = None, column: ColumnNames = None,
+    strict: Strict = False,
 ) -> None:  # fmt: skip
     """Simulate canopy reflectance for a table of parameters, or for draws from a prior.
 
@@ -94,7 +104,7 @@ def simulate(
         rest = {"dtype": DTYPES[dtype], "done": count}
         asked = {"leaf": leaf, "sensor": sensor, "reduced": reduced, "soil": soil}
         if parameters is not None:
-            model, plan = _from_table(parameters, asked, **rest)
+            model, plan = _from_table(parameters, asked, column, strict, **rest)
         else:
             rest |= {"n": draw, "seed": seed or 0, "sampler": sampler or "sobol"}
             model, plan = _from_prior(prior or "s2-atbd", asked, **rest)
@@ -123,14 +133,18 @@ def _check_output(output: Path, formats: tuple[str, ...]) -> None:
         )
 
 
-def _from_table(parameters: Path, asked: dict, **options):
-    """The model and the checked rows of a table."""
-    from physvae.spectra_table import model_for, table_plan
+def _from_table(parameters: Path, asked: dict, column: list[str] | None, strict: bool, **options):
+    """The model and the checked rows of a table, and a note for names close to ours."""
+    from physvae.columns import assignments
+    from physvae.spectra_table import model_for, table_plan, tell_strangers
     from physvae.tables import open_table
 
     table = open_table(parameters)
-    model = model_for(table.schema.names, source=str(parameters), **asked)
-    return model, table_plan(table, model, **options)
+    columns = assignments(column, "--column")
+    model = model_for([*table.schema.names, *columns], source=str(parameters), **asked)
+    for sentence in tell_strangers(table, columns, strict=strict):
+        typer.echo(f"note: {sentence}", err=True)
+    return model, table_plan(table, model, columns=columns, **options)
 
 
 def _from_prior(name: str, asked: dict, *, sampler: str, **options):

@@ -78,7 +78,7 @@ def load_prior(name: str) -> NamedPrior:
 
 def _read(path: Path) -> PriorFile:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         # a training file may serve too: its other sections are none of ours
         others = Config.model_fields.keys() - PriorFile.model_fields.keys()
         found = PriorFile.model_validate({k: v for k, v in raw.items() if k not in others})

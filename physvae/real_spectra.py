@@ -6,6 +6,7 @@ where missing, and `angles` [patch, 3] (tts, tto, psi) [degree] where they are k
 see `physvae.shards`.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,14 @@ import torch
 import zarr
 from torch import Tensor
 
+from physvae.cells import without_fills
 from physvae.config import Config, Spectra
+from physvae.dates import parse_date
 from physvae.errors import InputError
 from physvae.shards import pixels_of, shard_patches
 from physvae.tables import read_table
+from rtm import GEOMETRY
+from rtm.parameters import canonical
 
 HELD_OUT = 5  # every fifth group (or row, or patch) is kept for evaluation
 
@@ -81,7 +86,14 @@ def read_spectra(
     rows = len(table[bands[0]])
     gap = np.full(rows, np.nan)
     names = (entry.sun_zenith, "view_zenith_deg", "relative_azimuth_deg")
-    columns = [[table.get(name, gap) for name in group] for group in (bands, names)]
+    angles = {known: name for name in table if (known := canonical(name, GEOMETRY))}
+    found = [
+        name if name in table else angles.get(str(canonical(name, GEOMETRY))) for name in names
+    ]
+    columns = [
+        [without_fills(table[name], 10.0) for name in bands],
+        [gap if name is None else table[name] for name in found],
+    ]
     real = RealSpectra(*(torch.tensor(np.stack(c, -1), dtype=torch.float32) for c in columns))
     _, group = np.unique(_column(path, table, entry.group, np.arange(rows)), return_inverse=True)
     if kind == "temporal":
@@ -121,10 +133,10 @@ def _days(path: Path, table: dict, entry: Spectra) -> np.ndarray:
     found = _column(path, table, entry.date, np.empty(0))
     if found.dtype != object:
         return found
-    try:
-        return np.array([str(v) for v in found], dtype="datetime64[D]").astype(np.float64)
-    except ValueError:
-        raise InputError(f"{path}: {entry.date}: expected ISO dates, got others") from None
+    days = [parse_date(cell) for cell in found]
+    if not all(isinstance(day, date) for day in days):
+        raise InputError(f"{path}: {entry.date}: expected dates, got others")
+    return np.array(days, dtype="datetime64[D]").astype(np.float64)
 
 
 def _series(real: RealSpectra, group: np.ndarray, days: np.ndarray) -> RealSpectra:

@@ -19,13 +19,14 @@ import pyarrow as pa
 import torch
 
 from physvae.cells import checked_numbers, kind_of
-from physvae.columns import match
+from physvae.columns import check_declared, match, strangers
 from physvae.dialect import quotable
 from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
+from physvae.sensor_files import read_sensor
 from physvae.tables import TableFile
-from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail, load_sensor
+from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
 from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
 from rtm.soil_tables import MeasuredSoils, as_soil
@@ -89,7 +90,7 @@ def model_for(
     if reduced and sensor is None:
         raise UsageError("--reduced: expected together with --sensor, got every nm")
     try:
-        seen = None if sensor is None else load_sensor(sensor, reduced=reduced)
+        seen = None if sensor is None else read_sensor(sensor, reduced=reduced)
     except (OSError, ValueError) as error:
         is_file = str(sensor).lower().endswith(".csv") and not reduced
         raise (InputError if is_file else UsageError)(str(error)) from None
@@ -165,6 +166,34 @@ def _matched(
             f"got {names if len(table.schema) > 1 else one}"
         )
     return found
+
+
+def tell_strangers(
+    table: TableFile, declared: Mapping[str, str], *, strict: bool = False
+) -> list[str]:
+    """What is to be said of columns that are named nearly as a parameter.
+
+    Raises
+    ------
+    UsageError, InputError
+        A declared name that no parameter has; with `strict`, a column that is not understood.
+    """
+    known = {**TRAITS, **GEOMETRY}
+    check_declared(declared, [lambda name: canonical(name, known)], "a parameter")
+    given = {canonical(name, known) for name in (*table.schema.names, *declared)}
+    spellings = {
+        alias: parameter.name
+        for parameter in known.values()
+        if parameter.name not in given
+        for alias in (parameter.name, *parameter.aliases)
+    }
+    rest = [
+        name
+        for name in table.schema.names
+        if name not in declared.values() and canonical(name, known) is None
+        and not name.lower().startswith("soil")
+    ]  # fmt: skip
+    return strangers(rest, spellings, str(table.path), strict=strict)
 
 
 def _table_blocks(

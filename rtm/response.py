@@ -137,7 +137,12 @@ def read(path: Path) -> Responses:
         One sentence: the file, what was expected, what was found.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(file) if any(line)]
+        return from_lines(path, [line for line in csv.reader(file) if any(line)])
+
+
+def from_lines(path: Path, cells: list[list[str]]) -> Responses:
+    """Responses from the rows of a table, its header first; as `read`."""
+    lines = [[cell.strip() for cell in line] for line in cells]
     if not lines:
         raise ValueError(f"{path}: expected a table of responses, found an empty file")
     header, rows = lines[0], lines[1:]

@@ -139,8 +139,12 @@ class Sensor:
         path = file_of("sensor", path)
         if not path.is_file():
             raise FileNotFoundError(f"sensor: expected a CSV file, found no {path}")
-        found = response.read(path)
-        return _on_grid(path.stem, found.bands, found.rows, found.center, found.fwhm)
+        return cls.from_rows(path.stem, response.read(path))
+
+    @classmethod
+    def from_rows(cls, name: str, found: response.Responses) -> "Sensor":
+        """A sensor from responses [band, 400 … 2500 nm]."""
+        return _on_grid(name, found.bands, found.rows, found.center, found.fwhm)
 
     def select(self, bands: tuple[str, ...] | list[str]) -> "Sensor":
         """The same sensor with these bands in this order, on the wavelengths they need."""

@@ -55,13 +55,13 @@ def emulate(
 def _emulator(name: str, sensor: str | None):
     """An emulator by name or folder, with the bands of a sensor where one is given."""
     from physvae.emulation.store import load_emulator
-    from rtm import load_sensor
+    from physvae.sensor_files import read_sensor
 
     made = load_emulator(name)
     if sensor is None:
         return made
     try:
-        seen = load_sensor(sensor)
+        seen = read_sensor(sensor)
     except (OSError, ValueError) as error:
         is_file = str(sensor).lower().endswith(".csv")
         raise (InputError if is_file else UsageError)(str(error)) from None

@@ -2,18 +2,24 @@
 
 import zipfile
 from datetime import date, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from physvae.cells import numbers, without_fills
 from physvae.columns import assignments, match, nearest, strangers
+from physvae.config import Spectra
 from physvae.csv_files import write_header, write_rows
 from physvae.dates import parse_date
 from physvae.errors import InputError, UsageError
 from physvae.messages import plain, plain_streams
+from physvae.real_spectra import read_spectra
+from physvae.sensor_files import read_sensor
 from physvae.tables import TableOptions, open_table, read_table
+from rtm import load_sensor
 
 CELLS = {"plot": ["007", "a#1"], "B2": ["0.03", None]}
 
@@ -145,7 +151,7 @@ def test_a_cell_stays_one_cell_and_runs_nothing(tmp_path):
         write_header(file, ["=n", "x"])
         write_rows(file, pa.table({"=n": texts, "x": pa.array(range(8))}))
     back = open_table(tmp_path / "out.csv").read().to_pydict()
-    assert back["'=n"] == ["x\r'=cmd|calc", "a;'=b", "'\t=c", "a\x1bb", 'q"', "-1.5", "-", None]
+    assert back["'=n"] == ["x\r'=cmd|calc", "a;'=b", "'\t'=c", "a\x1bb", 'q"', "-1.5", "-", None]
     assert back["x"] == [str(i) for i in range(8)]
 
 
@@ -154,3 +160,22 @@ def test_control_characters_never_reach_the_terminal(capsys):
         print("a\x1b]0;title\x07b\u202ec")
     assert capsys.readouterr().out == "a\\x1b]0;title\\x07b\\u202ec\n"
     assert plain("two\nlines\t") == "two\nlines\t"
+
+
+def test_a_sensor_comes_from_a_table_of_any_dialect(tmp_path):
+    plain = tmp_path / "plain.csv"
+    plain.write_text("band,center,fwhm\nB1,550.5,20\nB2,665,30\n")
+    other = tmp_path / "other.csv"
+    other.write_bytes("sep=;\n# mine\nband;centre;fwhm\nB1;550,5;20\nB2;665;30\n".encode("utf-16"))
+    assert read_sensor(str(other)).bands == ("B1", "B2")
+    assert torch.equal(read_sensor(str(other)).weights, load_sensor(plain).weights)
+
+
+def test_spectra_for_training_go_by_aliases_fillings_and_dates(tmp_path):
+    path = tmp_path / "spectra.csv"
+    path.write_text("field;day;B4;SZA;vza\na;13-Jun-2018;0,1;30;5\na;2018-6-3;-9999;31;6\n")
+    entry = Spectra(file="spectra.csv", group="field", date="day")
+    real, _ = read_spectra(path, entry, ("B4",), SimpleNamespace(kind="temporal"))
+    assert real.days.tolist() == [[0.0, 10.0]]
+    assert real.reflectance[0, :, 0].isnan().tolist() == [True, False]
+    assert real.angles[0, :, :2].tolist() == [[31.0, 6.0], [30.0, 5.0]]
