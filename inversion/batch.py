@@ -1,6 +1,7 @@
 """Many products, named one a line in a text file: each into a map of its own, or all into one."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 import xarray as xr
 
 from inversion.composite import composite
+from inversion.identity import digest, identity
 from inversion.kernel import check_variables, load_model
 from inversion.maps import retrieve
 from inversion.progress import progress
+from inversion.provenance import identity_of
+from inversion.readers import detect
 from inversion.run import Job, ended, open_image, provenance, retrieve_file, write_map
 from inversion.writers import IMAGES, check_output
 from inversion.writers.work import Shard
@@ -22,11 +26,19 @@ ENDINGS = (".safe", ".zarr", ".zip", ".tif", ".tiff", ".he5", ".nc", ".json", ".
 
 
 def is_list(source: Path) -> bool:
-    """Say whether a file is a list of products: a .txt whose first entry is there."""
+    """Say whether a file is a list of products: a .txt with the names of files that are there.
+
+    Where none is there, names that end as products do make a list too, which is then refused.
+    """
     if source.suffix.lower() != ".txt" or not source.is_file():
         return False
-    entries = products(source)
-    return bool(entries) and entries[0].exists()
+    try:
+        entries = products(source)
+    except InputError:
+        return False
+    if any(os.path.exists(entry) for entry in entries):  # Path.exists raises on long names
+        return True
+    return bool(entries) and all(entry.suffix.lower() in ENDINGS for entry in entries)
 
 
 def products(source: Path) -> list[Path]:
@@ -66,31 +78,54 @@ def retrieve_list(source: Path, output: Path, job: Job, kind: str = "tif") -> li
         raise UsageError(
             f"output: expected a folder for a list of products, got the file {output}"
         )
+    check_variables(job.variables, load_model(job.source, job.device))
     named = job.shard.share(list(_named(products(source), output, kind).items()))
     output.mkdir(parents=True, exist_ok=True)
     each = replace(job, shard=Shard())
-    lines, failed = [], []
+    lines: list[str] = []
+    failed: dict[str, Exception] = {}
     for path, goal in named:
-        if job.resume and goal.exists():
-            lines.append(f"{path.name}: {goal.name} is there already")
-            continue
         try:
-            told = retrieve_file(path, goal, each)
-        except UsageError:
-            raise
-        except (InputError, OSError, RuntimeError) as error:
-            sentence = " ".join(str(error).split())
-            LOG.warning("%s", sentence)
-            failed.append(f"{path.name} ({sentence})")
-            continue
-        lines.append(f"{path.name}: {told[0]}; {goal.name}")
-    done = f"{len(named) - len(failed)} of {len(named)} products done"
-    if failed and len(failed) == len(named):
-        raise InputError(f"{source}: none of {len(named)} products could be done: {failed[0]}")
+            lines.append(f"{path.name}: {_one(path, goal, each)}; {goal.name}")
+        except Exception as error:  # whatever is wrong with one, the others go on
+            failed[path.name] = error
+            LOG.warning("%s: %s", path.name, _sentence(error))
+    return [*lines, _told(source, len(named), lines, failed)]
+
+
+def _one(path: Path, goal: Path, job: Job) -> str:
+    """Make one map of a list, unless a former run made it of the same."""
+    if not (job.resume and goal.exists()):
+        if detect(path).gives == "table":
+            raise InputError(f"{path}: expected an image or a product in a list, found a table")
+        return retrieve_file(path, goal, job)[0]
+    whole = digest(identity((path,), job, load_model(job.source, job.device)))
+    if identity_of(goal) != whole:
+        raise InputError(
+            f"{goal}: made with other inputs, options or model, and kept; remove it, or leave"
+            " --resume out to make it anew"
+        )
+    return "is there already"
+
+
+def _told(source: Path, count: int, lines: list[str], failed: dict[str, Exception]) -> str:
+    """Say how many products are done; raise where some failed, or all of them."""
+    done = f"{count - len(failed)} of {count} products done"
+    reasons = [f"{name} ({_sentence(error)})" for name, error in failed.items()]
+    if failed and len(failed) == count:
+        first = next(iter(failed.values()))
+        kind = UsageError if isinstance(first, UsageError) else InputError
+        none = f"{source}: none of {count} products could be done"
+        raise kind(f"{none}: {'; '.join(reasons)}") from first
     if failed:
         print("\n".join([*lines, done]))
-        raise PartialError(f"{done}; missing: {'; '.join(failed)}")
-    return [*lines, done]
+        first = next(iter(failed.values()))
+        raise PartialError(f"{done}; missing: {'; '.join(reasons)}") from first
+    return done
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
@@ -105,11 +140,12 @@ def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
     check_output(output, tuple(paths), "image")
     loaded = load_model(job.source, job.device)
     wanted = check_variables(job.variables, loaded)
+    whole = identity(paths, job, loaded)
     images = [open_image(path, job, loaded) for path in paths]
     result = _combined(images, paths, wanted, job)
-    text = provenance(tuple(paths), images[0], job, loaded)
+    text = provenance(tuple(paths), images[0], job, loaded, digest(whole))
     with progress(result["quality"].size) as bar:
-        summary = write_map(result, output, job, loaded, text, bar.reached, tuple(paths))
+        summary = write_map(result, output, job, loaded, text, bar.reached, whole)
     return ended(summary, output, job)
 
 

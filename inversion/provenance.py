@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from inversion.identity import ends
 from inversion.summary import Summary
 
 SMALL = 1 << 20
@@ -16,7 +17,12 @@ _LIBRARIES = ("physvae", "torch", "numpy", "xarray", "dask", "rasterio")
 
 
 def record(
-    *, inputs: Sequence[Path], model: Any, options: Mapping[str, object], command: str
+    *,
+    inputs: Sequence[Path],
+    model: Any,
+    options: Mapping[str, object],
+    command: str,
+    identity: str = "",
 ) -> str:
     """Return the record as JSON text.
 
@@ -30,6 +36,8 @@ def record(
         What was asked for and how stored numbers became reflectance.
     command
         The command line.
+    identity
+        Hash of what decides the pixels (see `inversion.identity`).
     """
     content = {
         "command": command,
@@ -37,9 +45,18 @@ def record(
         "inputs": [fingerprint(path) for path in inputs],
         "model": {"name": model.name, "sha256": model.sha256},
         "options": dict(options),
+        "identity": identity,
         "versions": {"python": platform.python_version()} | _versions(),
     }
     return json.dumps(content, indent=2, default=str, ensure_ascii=False)
+
+
+def identity_of(output: Path) -> str:
+    """Return the hash of what decided the pixels of a map of ours; empty where none is told."""
+    try:
+        return str(json.loads(_kept(output))["identity"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def with_summary(text: str, summary: Summary) -> str:
@@ -58,8 +75,8 @@ def history(text: str) -> str:
 def fingerprint(path: Path) -> dict[str, object]:
     """Say which file or folder an input is.
 
-    A file by the sha256 of its content; a folder by that of the names and sizes of its files and
-    the content of those up to 1 MiB, which hold the metadata.
+    A file by the sha256 of its content; a folder by that of the names, the sizes and both ends of
+    its files, which are the whole of those that hold the metadata.
     """
     if path.is_dir():
         return {"file": path.name, "sha256_of_folder": _folder(path)}
@@ -67,14 +84,25 @@ def fingerprint(path: Path) -> dict[str, object]:
         return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
+def _kept(output: Path) -> str:
+    """Return the record that lies beside a GeoTIFF, or in the attributes of the other formats."""
+    suffix = output.suffix.lower()
+    if suffix == ".tif":
+        return output.with_name(f"{output.name}.json").read_text("utf-8")
+    if suffix == ".zarr":
+        return json.loads((output / "zarr.json").read_text("utf-8"))["attributes"]["provenance"]
+    import netCDF4
+
+    with netCDF4.Dataset(output) as file:
+        return file.getncattr("provenance")
+
+
 def _folder(path: Path) -> str:
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for file in sorted(part for part in path.rglob("*") if part.is_file()):
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
-        if size <= SMALL:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+        about = f"{file.relative_to(path).as_posix()} {file.stat().st_size} {ends(file, SMALL)}\n"
+        hashed.update(about.encode())
+    return hashed.hexdigest()
 
 
 def _versions() -> dict[str, str]:

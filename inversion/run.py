@@ -11,6 +11,7 @@ import xarray as xr
 
 from inversion.areas import around, over_windows, within
 from inversion.cluster import computing
+from inversion.identity import digest, identity
 from inversion.kernel import DEFAULT_VARIABLES, CalibratedModel, check_variables, load_model
 from inversion.maps import retrieve
 from inversion.progress import Watched, progress
@@ -99,16 +100,17 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
     if family.gives == "table":
         summary = _table(source, output, job, wanted)
         return [*summary.lines("rows"), f"written: {output}"]
+    whole = identity((source,), job, loaded)
     image = open_image(source, job, loaded)
     if job.points is not None:
         summary = _points(image, output, job, wanted)
         return [*summary.lines("points"), f"written: {output}"]
-    text = provenance((source,), image, job, loaded)
+    text = provenance((source,), image, job, loaded, digest(whole))
     with progress(image["reflectance"][0].size) as bar:
         watched = job.source if job.spread else Watched(loaded, bar.advance)
         with stopping(watched):
             result = _estimated(image, watched, job, wanted)
-            summary = write_map(result, output, job, loaded, text, bar.reached, (source,))
+            summary = write_map(result, output, job, loaded, text, bar.reached, whole)
     return ended(summary, output, job)
 
 
@@ -120,8 +122,10 @@ def open_image(source: Path, job: Job, loaded: Any) -> xr.Dataset:
     return image if job.area is None else within(image, job.area)
 
 
-def provenance(sources: tuple[Path, ...], image: xr.Dataset, job: Job, loaded: Any) -> str:
-    """Return the record of how a map came about, as JSON."""
+def provenance(
+    sources: tuple[Path, ...], image: xr.Dataset, job: Job, loaded: Any, whole: str
+) -> str:
+    """Return the record of how a map came about, as JSON; `whole` is the hash of its identity."""
     keys = ("radiometry", "product", "baseline", "sensor", "acquired")
     options = {
         "variables": job.variables,
@@ -134,32 +138,23 @@ def provenance(sources: tuple[Path, ...], image: xr.Dataset, job: Job, loaded: A
     }
     scene, others = job.declaration.scene_classes, (job.area, job.points)
     inputs = [*sources, *(Path(scene) for scene in (scene,) if scene), *filter(None, others)]
-    return record(inputs=inputs, model=loaded, options=options, command=command_line())
+    return record(
+        inputs=inputs, model=loaded, options=options, command=command_line(),
+        identity=whole,
+    )  # fmt: skip
 
 
 def write_map(
     result: xr.Dataset, output: Path, job: Job, loaded: Any, text: str, advance: Any,
-    sources: tuple[Path, ...],
+    whole: dict[str, Any],
 ) -> Summary | None:  # fmt: skip
     """Compute a map where the job says and write it; None where other shards are missing."""
     from inversion.writers.geotiff import packing_of
 
-    identity = {
-        "inputs": [[str(s.resolve()), s.stat().st_size, s.stat().st_mtime_ns] for s in sources],
-        "model": loaded.sha256,
-        "options": [
-            job.variables,
-            job.method,
-            job.steps,
-            asdict(job.declaration),
-            str(job.area),
-            job.calibration and fingerprint(job.calibration),
-        ],
-    }
     packing = packing_of(loaded.traits, job.variables) if job.packed else None
     with computing(job.workers, job.scheduler) as gather:
         return maps.write(
-            result, output, provenance=text, advance=advance, identity=identity,
+            result, output, provenance=text, advance=advance, identity=whole,
             resume=job.resume, shard=job.shard, gather=gather, packing=packing,
         )  # fmt: skip
 

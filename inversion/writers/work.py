@@ -11,11 +11,13 @@ the folder, each with files of its own.
 """
 
 import json
+import logging
 import os
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +26,11 @@ import numpy as np
 import xarray as xr
 from filelock import FileLock, Timeout
 
+from inversion.identity import difference
 from inversion.writers.layout import portions
 from physvae.errors import UsageError
+
+LOG = logging.getLogger(__name__)
 
 
 class Shard(NamedTuple):
@@ -130,7 +135,7 @@ class Work:
     def begun(self) -> str:
         """Return the provenance that the first run left, or an empty text."""
         path = self.folder / "provenance.json"
-        return path.read_text("utf-8") if path.is_file() else ""
+        return path.read_text("utf-8") if path.exists() else ""
 
     def remember(self, provenance: str) -> None:
         """Keep the provenance of the first run, which the finished map will bear."""
@@ -193,19 +198,38 @@ class Work:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
-        """Take up what is there, or begin anew."""
-        path = self.folder / "identity.json"
-        found = json.loads(path.read_text("utf-8")) if path.is_file() else None
-        if found is not None and found != self._identity and self._resume:
+        """Take up what is there, or begin anew; what is broken is begun anew."""
+        former = self._former() if self._resume else None
+        if former and former != self._identity:
             raise UsageError(
-                f"output: {self.folder} was begun with other inputs, options or model; remove it,"
-                " or leave --resume out to begin anew"
+                f"output: {self.folder} was begun with other inputs, options or model"
+                f" ({difference(former, self._identity)} differs) and is kept; remove it, or leave"
+                " --resume out to begin anew"
             )
-        if not self._resume:
+        if former is None:
             self._discard()
-        if found is None or not self._resume:
-            _write(path, json.dumps(self._identity))
-        self._done = self._checked(self._journal([self.folder / f"done-{self.shard.label}"]))
+        if not former:
+            _write(self.folder / "identity.json", json.dumps(self._identity))
+        journal = self.folder / f"done-{self.shard.label}"
+        self._done = self._checked(self._journal([journal]))
+        if journal.exists():  # without a line that a kill cut off
+            _write(journal, "".join(f"{top} {check}\n" for top, check in self._done.items()))
+
+    def _former(self) -> dict | None:
+        """Return the identity that a former run left, empty where none began, None if damaged."""
+        path, rows = self.folder / "identity.json", self.rows.exists()  # rows come second
+        if not path.exists() and not rows:
+            return {}
+        try:
+            former = json.loads(path.read_text("utf-8"))
+            whole = isinstance(former, dict) and isinstance(json.loads(self.begun() or "{}"), dict)
+            for journal in self.folder.glob("done-*"):
+                _lines(journal)
+        except (OSError, ValueError, RecursionError):
+            former, whole = None, False
+        if not whole:
+            LOG.warning("%s: what a former run left is damaged; begun anew", self._output)
+        return former if whole else None
 
     def _discard(self) -> None:
         """Remove what a former run left; refuse where one is still at it."""
@@ -219,19 +243,17 @@ class Work:
                         f"output: {self._output} is being written by another run; wait for it"
                     ) from None
         for file in self.folder.iterdir():
-            if file != own:
+            if file.is_dir():
+                shutil.rmtree(file)
+            elif file != own:
                 file.unlink()
 
     def _journal(self, paths: Iterable[Path]) -> dict[int, int]:
-        """Read the lines of whole portions; one that was cut off by a kill does not count."""
-        tops = {top for top, _ in self._spans}
-        done = {}
+        """Read the lines of portions; a number that no portion begins with does not count."""
+        tops, done = {top for top, _ in self._spans}, {}
         for path in paths:
-            text = path.read_text("utf-8") if path.is_file() else ""
-            for line in text.splitlines(keepends=True):
-                words = line.split()
-                if line.endswith("\n") and len(words) == 2 and int(words[0]) in tops:
-                    done[int(words[0])] = int(words[1])
+            with suppress(OSError, ValueError):  # none yet, or damaged: its portions are missing
+                done |= {top: check for top, check in _lines(path) if top in tops}
         return done
 
     def _checked(self, done: dict[int, int]) -> dict[int, int]:
@@ -269,6 +291,21 @@ class Work:
         """Wait until the last portion is on disk; its error is raised here."""
         if self._kept is not None:
             self._kept.result()
+
+
+def _lines(path: Path) -> list[tuple[int, int]]:
+    """Read a journal: a portion's first row and its checksum a line, but one that a kill cut off.
+
+    Raises
+    ------
+    ValueError
+        Something else than that.
+    """
+    whole = path.read_text("utf-8").rpartition("\n")[0].splitlines()
+    pairs = [line.split(" ") for line in whole]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError(path.name)
+    return [(int(top), int(check)) for top, check in pairs]
 
 
 def _write(path: Path, text: str) -> None:
