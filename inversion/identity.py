@@ -2,7 +2,7 @@
 
 Inputs count by the names, sizes, times and ends of their files, since a tile takes long to read as
 a whole. What is small counts by its whole content: areas, points, scene classes, calibration,
-prior, the model's folder. Any option counts that is not named in `ASIDE`, so that a new one does.
+prior, the model. Any option counts that is not named in `ASIDE`, so that a new one does.
 """
 
 import hashlib
@@ -18,14 +18,12 @@ from urllib.parse import unquote, urlsplit
 from inversion.readers import envi, look
 from inversion.readers.content import TEXT_MAX
 from physvae.errors import InputError
-from physvae.store import SHIPPED
 
 ENDS = 1 << 16
 """Bytes at either end of a file that count."""
 ASIDE = ("model", "device", "resume", "shard", "workers", "scheduler", "packed", "chunk")
 """Fields of a job that change no number; how it is cut belongs to the working folder."""
 _SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")
-_WEIGHTS = (".json", ".safetensors")
 
 
 def identity(sources: Sequence[Path], job: Any, model: Any) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def identity(sources: Sequence[Path], job: Any, model: Any) -> dict[str, Any]:
     whole = {
         "version": metadata.version("physvae"),
         "inputs": {str(path.resolve()): _inputs(path) for path in sources},
-        "model": {"model": model.sha256, **_contents(_model_files(job.model))},
+        "model": model.sha256,
         "options": {k: _contents(_beside(v)) or v for k, v in options.items()},
     }
     return json.loads(json.dumps(whole, default=str))
@@ -143,15 +141,6 @@ def _beside(value: Any) -> list[Path]:
     path = Path(value)
     others = [path.with_suffix(suffix) for suffix in _SHAPEFILE]
     return [path, *(file for file in others if path.suffix == ".shp" and file.is_file())]
-
-
-def _model_files(model: Any) -> list[Path]:
-    """Return the files of a model that is a folder or a shipped one."""
-    if not isinstance(model, (str, Path)):
-        return []
-    folder = next((f for f in (SHIPPED / str(model), Path(model)) if os.path.isdir(f)), None)
-    files = sorted(folder.iterdir()) if folder else []
-    return [file for file in files if file.suffix in _WEIGHTS]
 
 
 def _contents(files: Iterable[Path]) -> dict[str, str]:

@@ -25,6 +25,8 @@ from physvae.errors import InputError, UsageError
 
 SCALE_HINT = "check --scale, --offset and --nodata"
 FILLINGS_MOST = 3
+AS_THEY_ARE = "values used as they are"
+"""Source of a step that no file states: what is not 1 and 0 comes from an option."""
 TOO_BRIGHT, TOO_BRIGHT_SHARE = 2.0, 0.01
 TOO_DARK = 0.005
 NEGATIVE, NEGATIVE_SHARE, NEGATIVE_LEAST = -0.02, 0.05, 3
@@ -44,15 +46,17 @@ class Radiometry:
     scale: float = 1.0
     offset: float = 0.0
     nodata: float | None = None
-    source: str = "values used as they are"
+    source: str = AS_THEY_ARE
 
     def __post_init__(self) -> None:
+        own = self.source == AS_THEY_ARE or self.source.startswith("--")
+        kind, said = (UsageError, "") if own else (InputError, f" in {self.source}")
         if not 0 < self.scale < np.inf:
-            raise UsageError(f"scale: expected a number above 0, got {self.scale:g}")
+            raise kind(f"scale: expected a number above 0, got {self.scale:g}{said}")
         if not abs(self.offset) <= 1:
-            raise UsageError(
-                f"offset: expected reflectance units (ρ = DN·scale + offset), got {self.offset:g};"
-                f" with scale {self.scale:g} write --offset {self.offset * self.scale:g}"
+            raise kind(
+                f"offset: expected reflectance units (ρ = DN·scale + offset), got {self.offset:g}"
+                f"{said}; with scale {self.scale:g} write --offset {self.offset * self.scale:g}"
             )
 
 

@@ -7,13 +7,15 @@ knows where data came from.
 
 import json
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inversion.naming import listing
 from inversion.readers.content import Product, head, is_tar, product
 from inversion.readers.declaration import Declaration
+from inversion.readers.refusal import refusal
 from physvae.errors import InputError
 
 __all__ = ["FAMILIES", "Declaration", "Family", "Look", "detect", "look", "reader"]
@@ -148,6 +150,11 @@ def detect(path: Path) -> Family:
     InputError
         It is not there, is empty, or is none of the families; the sentence says what it is.
     """
+    with refusal(path, "a readable file, folder or archive"):
+        return _detected(path)
+
+
+def _detected(path: Path) -> Family:
     seen = look(path)
     refused = next(
         (what for sign, what in _RECOGNISED_AS.items() if seen.start.startswith(sign)), None
@@ -196,5 +203,18 @@ def _described(seen: Look) -> str:
 
 
 def reader(family: Family) -> Callable:
-    """Return the function `read` of a family's module, loaded at first use."""
-    return import_module(family.module).read
+    """Return the function `read` of a family's module, loaded at first use.
+
+    Whatever goes wrong in it is told as the refusal of the input (see `refusal`).
+    """
+    read = import_module(family.module).read
+    name = next((name for name, other in FAMILIES.items() if other is family), "input")
+
+    @wraps(read)
+    def opened(path: Path, *given: Any, **options: Any) -> Any:
+        declared = [value for value in given if isinstance(value, Declaration)]
+        asked = any(declaration != Declaration() for declaration in declared)
+        with refusal(path, f"a readable {family.gives} ({name})", asked=asked):
+            return read(path, *given, **options)
+
+    return opened

@@ -20,6 +20,7 @@ from rasterio.errors import CRSError, RasterioIOError
 
 from inversion.readers import filling
 from inversion.readers.handles import borrowed, forget, mask_of, opened
+from inversion.readers.refusal import refusal
 from physvae.errors import InputError
 
 TILE = 640
@@ -299,7 +300,8 @@ class _Stack:
 def window(layer: Readable, rows: Span, columns: Span) -> np.ndarray:
     """Read one layer over a window of the grid [y, x], NaN where it has no data."""
     place = (_outer(rows, layer.ratio), _outer(columns, layer.ratio))
-    stored = layer.stored(place)
+    with refusal(getattr(layer, "path", "image"), "a readable block of pixels"):
+        stored = layer.stored(place)
     value = stored.astype(np.float32)
     value[filling.missing(stored, layer.missing)] = np.nan
     if (layer.scale, layer.offset) != (1.0, 0.0):

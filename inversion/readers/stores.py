@@ -5,6 +5,7 @@ decoding is off, so that no offset is taken off twice.
 """
 
 import functools
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from inversion.radiometry import Radiometry
+from inversion.readers.codecs import check_codecs
 from inversion.readers.content import product
 from inversion.readers.metadata import from_attribute
+from inversion.readers.probe import probe
 from inversion.readers.rasters import Grid, Span, crs_of
+from inversion.readers.refusal import reason
 from physvae.errors import InputError
 
 ENGINES = ("zarr", "netcdf4")
@@ -67,21 +71,50 @@ class StoredLayer:
             raise
         except Exception as error:  # a codec of its own raises what it likes
             raise InputError(
-                f"{self.path}: a block of {self.variable} cannot be read, {error}"
+                f"{self.path}: a block of {self.variable} cannot be read, {reason(error)}"
             ) from error
 
 
-@functools.lru_cache(maxsize=16)
 def raw(path: str, engine: str, group: str = "") -> xr.Dataset:
     """Open a group of a store without decoding any number, kept open by the process.
+
+    What the store asks to be run is checked first, or a child process reads it first.
 
     Raises
     ------
     InputError
         Not there, damaged, or not such a store.
     """
+    return _opened(path, engine, group, _stamp(path))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """A file as it is now: one that was written anew is another one."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return 0, 0
+    return about.st_mtime_ns, about.st_size
+
+
+@functools.lru_cache(maxsize=64)
+def _refused(path: str, stamp: tuple[int, int]) -> str:
+    """Say why the child process could not read a file, or nothing; asked once a file."""
+    try:
+        probe(path)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@functools.lru_cache(maxsize=16)
+def _opened(path: str, engine: str, group: str, stamp: tuple[int, int]) -> xr.Dataset:
     options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
     try:
+        if engine == "zarr":
+            check_codecs(path, group)
+        elif sentence := _refused(path, stamp):
+            raise InputError(sentence)
         return xr.open_dataset(
             _store(path) if engine == "zarr" else path,
             engine=engine,
@@ -92,10 +125,12 @@ def raw(path: str, engine: str, group: str = "") -> xr.Dataset:
             cache=False,
             **options,
         )
+    except InputError:
+        raise
     except Exception as error:  # xarray, zarr and netCDF4 raise many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: expected a readable {engine} group {group}, found: {reason}") \
-            from error  # fmt: skip
+        raise InputError(
+            f"{path}: expected a readable {engine} group {group}, found: {reason(error)}"
+        ) from error
 
 
 def radiometry(array: xr.DataArray, source: str, where: str) -> Radiometry:

@@ -40,15 +40,12 @@ def edited(path: Path, old: bytes, new: bytes) -> None:
 @pytest.fixture
 def job(tmp_path) -> Job:
     """A job with every kind of file beside its input."""
-    calibration, model = tmp_path / "calibration.json", tmp_path / "model"
+    calibration = tmp_path / "calibration.json"
     calibration.write_text('{"factor": 1.1}')
-    model.mkdir()
-    (model / "config.json").write_text('{"seed": 1}')
-    (model / "weights.safetensors").write_bytes(b"weights")
     geopandas.GeoSeries([box(0, 0, 1, 1)], crs=32632).to_file(tmp_path / "area.shp")
     (tmp_path / "classes.tif").write_bytes(b"II*\0 classes 1")
     return Job(
-        model=str(model), area=tmp_path / "area.shp", calibration=calibration,
+        area=tmp_path / "area.shp", calibration=calibration,
         declaration=Declaration(scene_classes=str(tmp_path / "classes.tif")),
     )  # fmt: skip
 
@@ -61,8 +58,6 @@ def job(tmp_path) -> Job:
         ("classes.tif", b"classes 1", b"classes 2"),
         ("area.dbf", b"\x03", b"\x83"),
         ("calibration.json", b"1.1", b"1.2"),
-        ("config.json", b"1", b"2"),
-        ("weights.safetensors", b"weights", b"others!"),
     ],
 )
 def test_a_file_that_decides_a_pixel_is_part_of_the_identity(

@@ -146,7 +146,7 @@ class Grey:
     """A layer that is the same everywhere and notes what is asked of it."""
 
     asked: tuple = field(default_factory=list, hash=False)
-    scale, offset, missing, ratio = 1.0, 0.0, (), 1.0
+    path, scale, offset, missing, ratio = "grey.tif", 1.0, 0.0, (), 1.0
 
     def stored(self, place):
         self.asked.append(place)
