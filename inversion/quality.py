@@ -88,7 +88,7 @@ def input_flags(
     """
     empty = no_data(reflectance)
     possible = possible_angles(angles)
-    impossible = (np.isfinite(angles) & ~possible).any(axis=-1)
+    impossible = (~np.isnan(angles) & ~possible).any(axis=-1)
     beyond = ((reflectance > 1) | (reflectance < REFLECTANCE_MIN)).any(axis=-1)
     negative = ((reflectance < 0) & (reflectance >= REFLECTANCE_MIN)).any(axis=-1)
     low_sun = angles[..., 0] > SUN_ZENITH_MAX
