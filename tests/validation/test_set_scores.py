@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from inversion.quality import Quality
-from validation.labelled_sets import LabelledSet, Target
-from validation.set_scores import differences, flagged, paired, score_table, scores
+from validation.labelled_sets import LabelledSet, Target, labelled_sets
+from validation.set_scores import differences, flagged, paired, retrieval, score_table, scores
 from validation.set_tables import HEADS, cells, scored
 
 ROWS = 400
@@ -83,3 +83,17 @@ def test_the_text_has_a_cell_for_every_head(made):
 
 def test_an_estimator_may_have_nothing_to_say(made):
     assert paired(lambda labelled, traits: None, [made]).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "held"),
+    [("field_dev", 1.0, 0.93), ("grounded_eo_dev", 1.06, 0.89)],
+)
+def test_the_broad_model_holds_on_farms_and_on_other_continents(data_dir, name, error, held):
+    """LAI of both sets in view of which its prior was chosen."""
+    (labelled,) = (part for part in labelled_sets(data_dir) if part.name == name)
+    pairs = paired(retrieval("sentinel-2-broad"), [labelled])
+    found = scores(pairs[pairs["trait"] == "lai"])
+    assert found["rmse"] < error
+    assert found["coverage_95"] >= held
+    assert found["sd_ranks_error"] > 0.2
