@@ -1,6 +1,7 @@
 """The commands `physvae simulate`, `train` and `models`: options in, the work done elsewhere."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,9 @@ import typer
 
 from physvae.errors import InputError, UsageError
 
-Configuration = Annotated[Path, typer.Argument(help="TOML file; see physvae/presets.")]
+Configuration = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="TOML file, or a preset by name: sentinel-2, ...")
+]
 ModelFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder of the model.")]
 Data = Annotated[
     Path | None,
@@ -193,6 +196,15 @@ def _counting(what: str, total: int | None = None) -> Iterator[Callable[[int], N
         yield lambda rows: progress.advance(bar, rows)
 
 
+@contextmanager
+def _stage(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The same for a part of a training; where stderr is no terminal, a line."""
+    if not sys.stderr.isatty():
+        typer.echo(what, err=True)
+    with _counting(what, total) as count:
+        yield count
+
+
 def train(
     config: Configuration,
     output: ModelFolder,
@@ -212,48 +224,53 @@ def train(
     Several processes, one a GPU, share every batch:
     torchrun --nproc-per-node 4 -m physvae train CONFIG --device cuda ...
 
-    For example: physvae train physvae/presets/sentinel-2.toml --data DATA -o model
+    For example: physvae train sentinel-2 --data DATA -o model
     """
     import torch
 
     from physvae.emulation.commands import train_from
     from physvae.emulation.plans import is_emulator
     from physvae.team import joined
+    from physvae.training_files import find_training_file
 
+    file = find_training_file(config)
     root = data or Path(os.environ.get("PHYSVAE_DATA", "."))
     if not root.is_dir():
         raise UsageError(f"--data: expected a folder, got {root}")
     if threads:
         torch.set_num_threads(threads)
-    if is_emulator(config):
+    if is_emulator(file):
         if resume or tensorboard or device != "cpu":
             raise UsageError(
                 "--resume, --device, --tensorboard: expected a model, got the file of an emulator"
             )
-        train_from(config, output, root)
+        train_from(file, output, root, config)
         return
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise UsageError(f"--device: expected cpu, or cuda where there is one, got {device!r}")
     with joined(device) as (team, own):
-        _train_model(config, output, root, resume, own, team, tensorboard)
+        _train_model(file, output, root, resume, own, team, tensorboard, source=config)
 
 
 def _train_model(
-    config: Path, output: Path, root: Path, resume: bool, device: str, team, tensorboard: bool
-) -> None:
-    """Train, and finish and measure in the process that leads."""
+    config: Path, output: Path, root: Path, resume: bool, device: str, team, tensorboard: bool,
+    source: str,
+) -> None:  # fmt: skip
+    """Train, and finish and measure in the process that leads; `source` is for the card."""
     from physvae.config import read_config
     from physvae.finishing import finish
     from physvae.scalars import scalars
     from physvae.training import Trainer
+    from physvae.training_files import check_data
 
     plan = read_config(config)
+    check_data(plan, root)
     if (output / "checkpoint.safetensors").exists() and not resume:
         raise InputError(
             f"{output}: holds a checkpoint; go on with --resume, or name another folder"
         )
     if team.leads:
-        typer.echo("reading data, reducing the sensor to few wavelengths ...", err=True)
+        typer.echo(f"{config}: data of {root}, reducing the sensor to few wavelengths", err=True)
     trainer = Trainer(plan, root, output, device, team)
     if resume:
         trainer.resume()
@@ -261,8 +278,7 @@ def _train_model(
         model = _with_progress(trainer, write)
     if not team.leads:
         return
-    typer.echo("measuring ...", err=True)
-    figures = finish(model, plan, root, output)
+    figures = finish(model, plan, root, output, stage=_stage, source=source)
     worst = min(figures["coverage_90"].items(), key=lambda item: -abs(item[1] - 0.9))
     typer.echo(f"{output}: coverage of 90 % intervals furthest off: {worst[0]} {worst[1]:.3f}")
 

@@ -30,9 +30,11 @@ from physvae.plans import (
     SoilPlan,
     Weight,
 )
+from physvae.products import products_of
 from physvae.toml_files import read_toml
 
 Range = tuple[float, float]
+Simulations = Annotated[int, Field(ge=100, le=10_000_000)]
 MOST_BANDS = 4096  # every nm from 400 to 2500 is 2101
 CHOICES = ("encoder", "posterior", "soil")  # tables whose `kind` decides which keys they have
 
@@ -169,7 +171,7 @@ class Summary(Section):
     simulations: Annotated[int, Field(ge=100)] = 300_000
     steps: Annotated[int, Field(ge=1)] = 8_000
     batch: Annotated[int, Field(ge=1)] = 2048
-    calibration: Annotated[int, Field(ge=100)] = 200_000
+    calibration: Simulations = 200_000
 
 
 class Calibration(Section):
@@ -202,7 +204,7 @@ class Products(Section):
 class Evaluation(Section):
     """Simulations behind the limits of the quality checks and the figures of the card."""
 
-    simulations: Annotated[int, Field(ge=100)] = 20_000
+    simulations: Simulations = 20_000
 
 
 class Config(Section):
@@ -292,6 +294,22 @@ class Config(Section):
         for entry in self.regularisers.attributes:
             if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
                 raise ValueError("regularisers.attributes: expected a latent and bands of model")
+        return self
+
+    @model_validator(mode="after")
+    def _all_is_used(self) -> "Config":
+        """Refuse what would be ignored, or fail when the training has ended."""
+        plan = self.regularisers
+        if bool(plan.attributes) != (plan.attribute > 0):
+            raise ValueError("regularisers: expected attributes and a weight attribute, got one")
+        if strange := set(self.missing.often) - set(self.bands):
+            raise ValueError(f"missing.often: expected bands of the model, got {strange}")
+        traits = {*self.prior, *products_of(self.prior, self.products.also)}
+        for key in ("widen", "field"):
+            if strange := set(getattr(self.calibration, key)) - traits:
+                raise ValueError(f"calibration.{key}: expected traits, got {strange}")
+        if self.calibration.field and not self.summaries:
+            raise ValueError("calibration.field: expected a model with summaries, got none")
         return self
 
 

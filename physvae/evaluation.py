@@ -10,6 +10,7 @@ from torch import Tensor
 from physvae.config import Angles, Missing
 from physvae.inference import physics_alone
 from physvae.products import LEARNED, traits_of
+from physvae.progress import Done, nothing
 from physvae.real_spectra import RealSpectra
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
@@ -30,7 +31,7 @@ class Case(NamedTuple):
 @torch.no_grad()
 def interval_coverage(
     model: PhysVAE, *, ranges: Angles, missing: Missing, n: int, seed: int, level: float = 0.9,
-    soils: SoilMixtures | None = None,
+    soils: SoilMixtures | None = None, done: Done = nothing,
 ) -> dict[str, float]:  # fmt: skip
     """Share of simulated truths inside the central interval, by trait.
 
@@ -44,6 +45,8 @@ def interval_coverage(
         Nominal coverage.
     soils : SoilMixtures, optional
         As in training.
+    done : callable
+        Told how many more simulations are through.
 
     Returns
     -------
@@ -55,23 +58,30 @@ def interval_coverage(
     names, tail = tuple(model.traits), (1 - level) / 2
     if model.summaries is not None:
         given = {"ranges": ranges, "missing": missing, "n": n, "seed": seed, "soils": soils}
-        return _summary_coverage(model, tail, known_cases(model, **given))
+        return _summary_coverage(model, tail, known_cases(model, **given), done)
     inside = torch.zeros(len(names), dtype=torch.float64)
-    for _ in range(n // BLOCK):
-        drawn = simulate(model, max(1, BLOCK // model.pixels), ranges, generator, soils)
+    for start in range(0, n, BLOCK):
+        block = min(BLOCK, n - start)
+        drawn = simulate(model, max(1, block // model.pixels), ranges, generator, soils)
         seen = hide(drawn.reflectance, drawn.angles, model.bands, missing, generator, model.layout)
         truth = true_traits(model, drawn.scores, drawn.angles, names)
         posterior = model.posterior(*seen, drawn.days)
         draws = model.draw_traits(posterior, drawn.angles[..., 0], names)
         for i, name in enumerate(names):
             low, high = (model.quantile(posterior, draws, name, p) for p in (tail, 1 - tail))
-            inside[i] += ((truth[name] >= low) & (truth[name] <= high)).double().mean()
-    return dict(zip(names, (inside / (n // BLOCK)).tolist(), strict=True))
+            inside[i] += block * ((truth[name] >= low) & (truth[name] <= high)).double().mean()
+        done(block)
+    return dict(zip(names, (inside / n).tolist(), strict=True))
 
 
-def _summary_coverage(model: PhysVAE, tail: float, cases: Iterator[Case]) -> dict[str, float]:
+def _summary_coverage(
+    model: PhysVAE, tail: float, cases: Iterator[Case], done: Done
+) -> dict[str, float]:
     """The same where a network says the marginals."""
-    parts = [(probability_ranks(model, case) - 0.5).abs() <= 0.5 - tail for case in cases]
+    parts = []
+    for case in cases:
+        parts.append((probability_ranks(model, case) - 0.5).abs() <= 0.5 - tail)
+        done(len(case.traits))
     return dict(zip(model.traits, torch.cat(parts).double().mean(0).tolist(), strict=True))
 
 
@@ -133,7 +143,10 @@ def physics_alone_error(
 
 
 def standardised_error(decoded: Tensor, reflectance: Tensor) -> float:
-    """Mean squared error [-] of decodings of whole spectra [..., band], in their variances."""
+    """Mean squared error [-] of decodings of whole spectra [..., band], in their variances.
+
+    Of two spectra at least.
+    """
     whole = reflectance.isfinite().all(-1)
     truth = reflectance[whole]
     return float(((decoded[whole] - truth).square() / truth.var(0)).mean())

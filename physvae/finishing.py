@@ -1,5 +1,6 @@
 """From trained weights to a model that can be shipped: products, limits, figures, card."""
 
+import math
 import platform
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from physvae.evaluation import (
 )
 from physvae.files import write_atomically
 from physvae.plans import LibrarySoil
+from physvae.progress import Done, Stage, nothing, silent
 from physvae.real_spectra import RealSpectra, read_spectra
 from physvae.remainder import Remainder
 from physvae.simulation import hide, simulate
@@ -29,26 +31,47 @@ from physvae.training import soils_of
 from physvae.vae import NORMAL, PhysVAE
 
 MANY = 50_000  # simulations for which compiling the physics pays
+SPECTRA = 10  # simulations a band at least, for the covariance of the training spectra
 KEPT = 0.98  # share of simulations within each of the two limits
 SEEDS = {"limits": 101, "coverage": 202, "products": 303}  # added to the configuration's seed
 
 
-def finish(model: PhysVAE, config: Config, data: Path, folder: Path) -> dict:
-    """Complete a trained model, measure it, and write it. Returns the figures."""
+def finish(
+    model: PhysVAE, config: Config, data: Path, folder: Path, *, stage: Stage = silent,
+    source: str = "",
+) -> dict:  # fmt: skip
+    """Complete a trained model and write it, then measure it. Returns the figures.
+
+    The model is on disk before anything is measured, so that it is not lost with a figure.
+
+    Parameters
+    ----------
+    model : PhysVAE
+        Of `physvae.training.Trainer`.
+    config, data, folder : Config, Path, Path
+        Its training file, the folder of its data, and where it goes.
+    stage : Stage
+        Told what is being done, and how far it is.
+    source : str
+        The training file, for the card.
+    """
     soils = soils_of(config, data, model)
     if config.summaries and config.summaries.simulations >= MANY:
         model.physical.compile()
-    fit_products(model, config)
-    fit_summaries(model, config, soils)
+    with stage("learning fapar and fcover", config.products.steps) as done:
+        fit_products(model, config, done)
+    fit_summaries(model, config, soils, stage)
     fit_remainder(model, config, data)
-    set_limits(model, config, soils)
-    figures = measure(model, config, data, soils)
+    with stage("limits of the quality checks", config.evaluation.simulations) as done:
+        set_limits(model, config, soils, done)
+    save_model(model, config, folder, {})
+    figures = measure(model, config, data, soils, stage)
     save_model(model, config, folder, figures)
-    write_atomically(folder / "card.md", card(model, config, figures).encode())
+    write_atomically(folder / "card.md", card(model, config, figures, source).encode())
     return figures
 
 
-def fit_products(model: PhysVAE, config: Config) -> None:
+def fit_products(model: PhysVAE, config: Config, done: Done = nothing) -> None:
     """Teach the fapar and fcover network the exact numbers."""
     plan, net = config.products, model.products
     generator = torch.Generator().manual_seed(config.seed + SEEDS["products"])
@@ -71,6 +94,7 @@ def fit_products(model: PhysVAE, config: Config) -> None:
         loss.backward()
         optimiser.step()
         schedule.step()
+        done(1)
 
 
 @torch.no_grad()
@@ -92,10 +116,13 @@ def fit_remainder(model: PhysVAE, config: Config, data: Path) -> None:
 
 
 @torch.no_grad()
-def set_limits(model: PhysVAE, config: Config, soils: SoilMixtures | None = None) -> None:
+def set_limits(
+    model: PhysVAE, config: Config, soils: SoilMixtures | None = None, done: Done = nothing
+) -> None:
     """Limits of misfit and novelty that simulations keep, LAI's prior sd, every trait's spread."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["limits"])
-    count = max(2, config.evaluation.simulations // model.pixels)
+    spectra = max(config.evaluation.simulations, SPECTRA * len(model.bands))
+    count = max(2, spectra // model.pixels)
     drawn = simulate(model, count, config.angles, generator, soils)
     model.lai_prior_sd.copy_(drawn.theta[..., 0].std())
     model.domain.fit(drawn.reflectance.flatten(0, -2), KEPT)
@@ -108,12 +135,16 @@ def set_limits(model: PhysVAE, config: Config, soils: SoilMixtures | None = None
     days = drawn.days if drawn.days is not None else torch.zeros(count, 1)
     columns = (*seen, drawn.scores, drawn.angles, days)
     blocks = zip(*(column.split(block) for column in columns), strict=True)
-    found = [_misfit_and_ranks(model, *part) for part in blocks]
+    found = []
+    for part in blocks:
+        found.append(_misfit_and_ranks(model, *part))
+        done(len(part[0]) * model.pixels)
     model.misfit_limit.copy_(torch.quantile(torch.cat([misfit for misfit, _ in found]), KEPT))
     if config.calibration.spread:
         scores = torch.cat([ranks for _, ranks in found], -1)
         ratios = [
-            torch.quantile(scores.abs(), p, dim=-1) / NORMAL.inv_cdf((1 + p) / 2)
+            torch.stack([torch.quantile(score.abs(), p) for score in scores])
+            / NORMAL.inv_cdf((1 + p) / 2)
             for p in (0.9, 0.95)
         ]
         model.spreads.copy_(torch.stack(ratios).mean(0))
@@ -138,21 +169,30 @@ def _misfit_and_ranks(
     return misfit.flatten(), torch.special.ndtri((rank + 0.5) / (len(draws[names[0]]) + 1))
 
 
-def measure(model: PhysVAE, config: Config, data: Path, soils: SoilMixtures | None = None) -> dict:
+def measure(
+    model: PhysVAE, config: Config, data: Path, soils: SoilMixtures | None = None,
+    stage: Stage = silent,
+) -> dict:  # fmt: skip
     """The card's figures: coverage on simulations, reconstruction of held-out real spectra."""
     seed, n = config.seed + SEEDS["coverage"], config.evaluation.simulations
-    figures: dict = {
-        "coverage_90": interval_coverage(
-            model, ranges=config.angles, missing=config.missing, n=n, seed=seed, soils=soils
-        ),
-        "product_rmse": product_error(model, ranges=config.angles, n=n, seed=seed),
-        "reconstruction": {},
-    }
+    given = {"ranges": config.angles, "n": n, "seed": seed}
+    with stage("measuring: intervals of simulations", n) as done:
+        coverage = interval_coverage(
+            model, missing=config.missing, soils=soils, done=done, **given
+        )
+    with stage("measuring: fapar and fcover", 1) as done:
+        products = product_error(model, **given)
+    figures = {"coverage_90": coverage, "product_rmse": products, "reconstruction": {}}
     for entry in config.spectra:
         real, training = read_spectra(data / entry.file, entry, config.bands, config.encoder)
         whole = real.reflectance.isfinite().all(-1).reshape(len(training), -1).any(-1)
-        if (~training & whole).any():
-            figures["reconstruction"][entry.file] = decodings(model, real.take(~training & whole))
+        held_out = real.take(~training & whole)
+        if len(held_out.reflectance) == 0:
+            continue
+        with stage(f"measuring: spectra of {entry.file}", 1) as done:
+            found = decodings(model, held_out)
+        if all(math.isfinite(value) for value in found.values()):  # more than one, unlike
+            figures["reconstruction"][entry.file] = found
     return figures
 
 
@@ -165,8 +205,11 @@ def decodings(model: PhysVAE, real: RealSpectra) -> dict[str, float]:
     return found | {"physical_mean": physics_alone_error(model, *real)}
 
 
-def card(model: PhysVAE, config: Config, figures: dict) -> str:
-    """The model card: what it is, how it was made, what was measured, what it is not."""
+def card(model: PhysVAE, config: Config, figures: dict, source: str = "") -> str:
+    """The model card: what it is, how it was made, what was measured, what it is not.
+
+    `source` is the training file, or the preset's name.
+    """
     versions = (
         f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
     )
@@ -185,7 +228,8 @@ def card(model: PhysVAE, config: Config, figures: dict) -> str:
     files = config.soil.files if isinstance(config.soil, LibrarySoil) else (config.soil.kind,)
     soils = "\n".join(f"- soils: `{name}`" for name in files)
     return CARD.format(
-        name=config.name, bands=_listed(config.bands), sensor=config.sensor, size=size,
+        name=config.name, source=source or f"{config.name}.toml", size=size,
+        bands=_listed(config.bands), sensor=config.sensor,
         data="\n".join([*spectra, soils]), seed=config.seed, versions=versions,
         version=physvae.__version__, coverage=coverage, product=product,
         steps=config.optimiser.steps, simulations=config.optimiser.simulations,
@@ -242,7 +286,7 @@ physical decoder on {nodes} wavelengths; added to it: {addition}. Encoder
 
 ## How it was made
 
-    physvae train physvae/presets/{name}.toml --data DATA -o MODEL_DIR --threads {threads}
+    physvae train {source} --data DATA -o MODEL_DIR --threads {threads}
 
 - {steps} steps of {simulations} simulations drawn anew, seed {seed}
 {data}

@@ -6,6 +6,7 @@ two numbers from the exact ones; its error is measured and stored with the model
 exact, and so is the effective LAI of crowns, which a training file asks for (`products.also`).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -99,13 +100,22 @@ def trait_table(space: ParameterSpace, also: tuple[str, ...] = ()) -> dict[str, 
     also : tuple of str
         Products that only some models estimate.
     """
-    there = set(space.names)
-    possible = [
-        name for name in PRODUCTS
-        if (name in LEARNED or EXACT[name][0] in there) and (name in also or name not in ASKED_FOR)
-    ]  # fmt: skip
-    table = {p.name: p for p in space.parameters} | {name: PRODUCTS[name] for name in possible}
+    products = products_of(space.names, also)
+    table = {p.name: p for p in space.parameters} | {name: PRODUCTS[name] for name in products}
     if "lai_effective" in table:  # never above LAI, whose range says more than the general one
         top = table["lai"].high
         table["lai_effective"] = replace(table["lai_effective"], high=top)
     return table
+
+
+def products_of(variables: Collection[str], also: Collection[str] = ()) -> list[str]:
+    """Products that follow from variables of these names; `also` names those to be asked for.
+
+    >>> products_of(["lai", "cab"])
+    ['ccc', 'fapar', 'fcover']
+    """
+    return [
+        name for name in PRODUCTS
+        if (name in LEARNED or EXACT[name][0] in variables)
+        and (name in also or name not in ASKED_FOR)
+    ]  # fmt: skip

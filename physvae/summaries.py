@@ -203,7 +203,8 @@ class Summaries(nn.Module):
     def calibrate(self, scores: Tensor) -> None:
         """Set the table from the raw scores [n, trait] of true traits."""
         levels = torch.special.ndtr(NOMINAL.double()).to(scores)
-        self.table.copy_(torch.quantile(scores, levels, dim=0))
+        columns = [torch.quantile(column, levels) for column in scores.unbind(-1)]
+        self.table.copy_(torch.stack(columns, -1))
         rise = 1e-4 * NOMINAL.unsqueeze(-1)  # strictly rising, also where traits pile up
         self.table.copy_(self.table.cummax(0).values + rise)
 

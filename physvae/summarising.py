@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from physvae.config import Config
 from physvae.evaluation import true_traits
+from physvae.progress import Done, Stage, nothing, silent
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
 from physvae.summaries import Summaries
@@ -16,13 +17,31 @@ PHYSICAL = 0.5  # weight of the physical spectrum beside the likelihood of a tra
 SEEDS = {"lessons": 404, "calibration": 505}  # added to the configuration's seed
 
 
-def fit_summaries(model: PhysVAE, config: Config, soils: SoilMixtures | None = None) -> None:
+def fit_summaries(
+    model: PhysVAE, config: Config, soils: SoilMixtures | None = None, stage: Stage = silent
+) -> None:
     """Train the network by maximum likelihood, then set its table of scores."""
     net, plan = model.summaries, config.summaries
     if net is None or plan is None:
         return
     generator = torch.Generator().manual_seed(config.seed + SEEDS["lessons"])
-    lessons = known_pairs(model, config, plan.simulations, generator, soils)
+    with stage("simulations for the marginals", plan.simulations) as done:
+        lessons = known_pairs(model, config, plan.simulations, generator, soils, done)
+    with stage("learning the marginals", plan.steps) as done:
+        _learn(model, net, config, lessons, generator, done)
+    for name, factor in config.calibration.widen.items():
+        net.widen[list(model.traits).index(name)] = factor
+    with stage("correcting the marginals", plan.calibration) as done:
+        calibrate(model, net, config, soils, done)
+
+
+def _learn(
+    model: PhysVAE, net: Summaries, config: Config, lessons: tuple[Tensor, ...],
+    generator: torch.Generator, done: Done,
+) -> None:  # fmt: skip
+    """Maximum likelihood of the traits of simulations, with gaps drawn anew."""
+    plan = config.summaries
+    assert plan is not None
     net.requires_grad_(True).train()
     optimiser = torch.optim.Adam(net.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=plan.steps)
@@ -34,16 +53,15 @@ def fit_summaries(model: PhysVAE, config: Config, soils: SoilMixtures | None = N
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
+        done(1)
     net.eval()
-    for name, factor in config.calibration.widen.items():
-        net.widen[list(model.traits).index(name)] = factor
-    calibrate(model, net, config, soils)
 
 
 @torch.no_grad()
 def calibrate(
-    model: PhysVAE, net: Summaries, config: Config, soils: SoilMixtures | None = None
-) -> None:
+    model: PhysVAE, net: Summaries, config: Config, soils: SoilMixtures | None = None,
+    done: Done = nothing,
+) -> None:  # fmt: skip
     """Set the table of scores by new simulations."""
     generator = torch.Generator().manual_seed(config.seed + SEEDS["calibration"])
     rest, scores = config.summaries.calibration if config.summaries else 0, []
@@ -53,13 +71,14 @@ def calibrate(
         seen = hide(reflectance, angles, config.bands, config.missing, generator)
         scores.append(net(model.features(net.look(seen[0]), seen[1])).marginals.raw_score(traits))
         rest -= block
+        done(block)
     net.calibrate(torch.cat(scores))
 
 
 @torch.no_grad()
 def known_pairs(
     model: PhysVAE, config: Config, n: int, generator: torch.Generator,
-    soils: SoilMixtures | None,
+    soils: SoilMixtures | None, done: Done = nothing,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """n simulations: reflectance [n, band], angles [n, 3], traits [n, trait], physical [n, band].
 
@@ -71,6 +90,7 @@ def known_pairs(
         truth = true_traits(model, drawn.scores, drawn.angles, names)
         traits = torch.stack([truth[name] for name in names], -1)
         parts.append((drawn.reflectance, drawn.angles, traits, drawn.physical))
+        done(len(traits))
     reflectance, angles, traits, physical = (torch.cat(x) for x in zip(*parts, strict=True))
     return reflectance, angles, traits, physical
 

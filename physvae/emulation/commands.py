@@ -71,14 +71,17 @@ def _emulator(name: str, sensor: str | None):
         raise InputError(str(error)) from None
 
 
-def train_from(config: Path, output: Path, data: Path) -> None:
-    """Train the emulator of a training file behind a progress bar on stderr."""
+def train_from(config: Path, output: Path, data: Path, source: str = "") -> None:
+    """Train the emulator of a training file behind a progress bar on stderr.
+
+    `source` is what the card calls the file.
+    """
     from physvae.emulation.making import train_emulator
     from physvae.emulation.plans import read_plan
 
     plan = read_plan(config)
     with _counting("training") as count:
-        trained = train_emulator(plan, output, data, lambda *told: count(1))
+        trained = train_emulator(plan, output, data, lambda *told: count(1), source or str(config))
     figures = trained.figures
     typer.echo(
         f"{output}: held-out RMSE {figures['rmse']:.2e}, R² {figures['r2']:.6f}, "

@@ -16,8 +16,9 @@ from physvae.files import write_atomically
 
 
 def train_emulator(
-    config: EmulatorConfig, folder: Path, root: Path = Path("."), report: Report = quiet
-) -> Trained:
+    config: EmulatorConfig, folder: Path, root: Path = Path("."), report: Report = quiet,
+    source: str = "",
+) -> Trained:  # fmt: skip
     """Train an emulator and write its folder.
 
     Parameters
@@ -30,11 +31,13 @@ def train_emulator(
         Folder that a table of the configuration is relative to.
     report : callable
         Told stage, step, number of steps and loss.
+    source : str
+        The training file, for the card.
     """
     trained = fit_emulator(config, root, report)
     save_emulator(trained.emulator, config, folder, trained.figures)
     write_atomically(folder / "errors.csv", _errors(trained).encode())
-    write_atomically(folder / "card.md", card(trained, config).encode())
+    write_atomically(folder / "card.md", card(trained, config, source).encode())
     return trained
 
 
@@ -49,7 +52,7 @@ def _errors(trained: Trained) -> str:
     )
 
 
-def card(trained: Trained, config: EmulatorConfig) -> str:
+def card(trained: Trained, config: EmulatorConfig, source: str = "") -> str:
     """The card: what it is, how it was made, what was measured, what it is not."""
     emulator, figures = trained.emulator, trained.figures
     both = (*emulator.space.parameters, *emulator.geometry.parameters)
@@ -65,7 +68,8 @@ def card(trained: Trained, config: EmulatorConfig) -> str:
         name=config.name, axis=axis, what=_what(config, trained), how=_how(config), box=box,
         size=sum(p.numel() for p in emulator.parameters()), factors=", ".join(config.factors),
         version=physvae.__version__, python=platform.python_version(), versions=versions,
-        notes=config.notes, edges=_edges(figures), **figures,
+        notes=config.notes, source=source or f"{config.name}.toml", edges=_edges(figures),
+        **figures,
     )  # fmt: skip
 
 
@@ -151,7 +155,7 @@ _CARD = """# {name}
 
 ## How it was made
 
-    physvae train {name}.toml -o {name}
+    physvae train {source} -o {name}
 
 - {how}, in {seconds} s
 - PhysVAE {version}, Python {python}, {versions}

@@ -155,6 +155,17 @@ class EmulatorConfig(Section):
             raise ValueError("vae.decoder: expected linear for nodes")
         return self
 
+    @model_validator(mode="after")
+    def _all_is_used(self) -> "EmulatorConfig":
+        """Refuse what would be ignored."""
+        if self.vae.attributes and not self.vae.steps:
+            raise ValueError("vae.attributes: expected steps of the auto-encoder, got steps 0")
+        if self.vae.steps and isinstance(self.interpolator, NodesPlan):
+            raise ValueError("vae.steps: expected 0 for nodes, whose auto-encoder needs none")
+        if self.fit.joint and self.fit.procedure == "one-step":
+            raise ValueError("fit.joint: expected the two-step procedure, got one-step")
+        return self
+
 
 def is_emulator(path: Path) -> bool:
     """Whether a training file is one of an emulator: it has a table `simulator`."""
@@ -179,5 +190,6 @@ def parse_plan(raw: dict, source: str) -> EmulatorConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        named = f"{source}: {key}: " if key else f"{source}: "
         found = f", got {reprlib.repr(first['input'])}" if key else ""
-        raise InputError(f"{source}: {key}: {first['msg']}{found}".replace(": : ", ": ")) from None
+        raise InputError(f"{named}{first['msg']}{found}") from None

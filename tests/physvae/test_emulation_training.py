@@ -136,7 +136,7 @@ def test_scores_are_their_definitions():
     "changes",
     [
         {},
-        {"interpolator": {"features": "plain"}, "fit": {"procedure": "one-step"}},
+        {"interpolator": {"features": "plain"}, "fit": {"procedure": "one-step", "joint": 0}},
         {"vae": {"decoder": "mlp", "steps": 60, "width": 32, "attributes": ["lai"]}},
         {"factors": ("rso", "rdd")},
     ],

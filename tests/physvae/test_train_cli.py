@@ -3,9 +3,16 @@
 import json
 from pathlib import Path
 
+import pytest
+
 import physvae
 from physvae.__main__ import run
 from physvae.config import parse_config, read_config
+from physvae.emulation.plans import parse_plan
+from physvae.errors import InputError
+from physvae.plans import LibrarySoil
+from physvae.store import models
+from physvae.training_files import find_training_file, presets
 
 from .conftest import SMALL
 
@@ -37,7 +44,17 @@ def test_a_model_is_trained_resumed_and_listed(made_up, tmp_path, capsys):
     assert run(arguments) == 0
     for name in ("config.json", "weights.safetensors", "card.md", "log.csv"):
         assert (tmp_path / "model" / name).is_file()
-    told = [line for line in capsys.readouterr().err.splitlines() if " loss " in line]
+    assert f"physvae train {plan} --data" in (tmp_path / "model" / "card.md").read_text()
+    lines = capsys.readouterr().err.splitlines()
+    assert f"data of {made_up}" in lines[0]
+    for stage in (
+        "learning fapar",
+        "limits",
+        "measuring: intervals",
+        "measuring: spectra of spec",
+    ):
+        assert any(line.startswith(stage) for line in lines)
+    told = [line for line in lines if " loss " in line]
     steps = SMALL["optimiser"]["steps"]
     assert len(told) >= min(steps, 20)
     assert f"{steps}/{steps} loss" in told[-1]
@@ -72,3 +89,60 @@ def test_the_presets_are_valid():
     for path in presets:
         assert read_config(path).name == path.stem
     assert parse_config(SMALL, "small").optimiser.steps == 12
+
+
+def test_a_preset_is_found_by_its_name(tmp_path, capsys):
+    where = ["--data", str(tmp_path), "-o", str(tmp_path / "m")]
+    assert run(["train", "sentinel-2", *where]) == 3
+    told = capsys.readouterr().err
+    assert f"{tmp_path}: expected the data of sentinel-2, soils/ossl_47_soils_400_2500" in told
+    assert "Data of the presets" in told
+    assert run(["train", "sentinel-9", *where]) == 3
+    assert "expected a TOML file or one of hyperspectral-10nm, " in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_presets_are_those_of_models_and_emulators():
+    assert find_training_file("prosail-d-1nm").parent.parent.name == "emulation"
+    assert set(models()) <= set(presets())
+
+
+def test_the_documentation_tells_where_the_data_of_the_presets_come_from():
+    text = (Path(__file__).parents[2] / "docs" / "model.md").read_text()
+    part = text.split("### Data of the presets")[1].split("\n## ")[0]
+    for path in (Path(physvae.__file__).parent / "presets").glob("*.toml"):
+        plan = read_config(path)
+        soils = plan.soil.files if isinstance(plan.soil, LibrarySoil) else ()
+        for file in (*soils, *(entry.file for entry in plan.spectra)):
+            assert f"`{file}`" in part
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"regularisers": {"attributes": [{"dimension": 1, "bands": ["B4"]}]}}, "a weight attrib"),
+        ({"regularisers": {"attribute": 1.0}}, "expected attributes and a weight"),
+        ({"missing": {"often": {"B99": 0.5}}}, "missing.often: expected bands of the model"),
+        (
+            {"calibration": {"widen": {"lia": 1.1}}},
+            "calibration.widen: expected traits, got {'lia",
+        ),
+        ({"calibration": {"field": {"lai": 2.0}}}, "calibration.field: expected a model with su"),
+    ],
+)
+def test_what_training_would_ignore_or_stumble_over_is_refused(change, reason):
+    with pytest.raises(InputError, match=reason):
+        parse_config(SMALL | change, "plan.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"vae": {"attributes": ["lai"]}}, "plan.toml: .*vae.attributes: expected steps"),
+        ({"vae": {"steps": 9}, "interpolator": {"kind": "nodes"}}, "vae.steps: expected 0"),
+        ({"fit": {"joint": 9, "procedure": "one-step"}}, "fit.joint: expected the two-step"),
+    ],
+)
+def test_what_an_emulator_would_ignore_is_refused(change, reason):
+    with pytest.raises(InputError, match=reason):
+        parse_plan({"name": "e"} | change, "plan.toml")
