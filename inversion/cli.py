@@ -48,13 +48,16 @@ Chunk = Annotated[
     int | None, typer.Option(min=16, help="Largest side of the blocks [pixel] of an image.")
 ]
 Method = Annotated[
-    str, typer.Option(help="amortised; refined, lut or lm; or these three with -emulated behind.")
+    str | None,
+    typer.Option(
+        help="amortised (the default); refined, lut or lm; or these three with -emulated behind."
+    ),
 ]
 Adjustment = Annotated[
     Path | None, typer.Option("--calibration", help="Adjustment from `physvae calibrate`.")
 ]
 Refine = Annotated[
-    int | None, typer.Option(min=1, help="Refine each pixel by so many steps (200).")
+    int | None, typer.Option(min=1, help="Method refined, by so many steps a pixel (200).")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where a stopped run ended.")]
 ShardOf = Annotated[str, typer.Option("--shard", help="Do the part I of N, as 2/8.")]
@@ -103,7 +106,7 @@ def retrieve(
     keep_classes: KeepClasses = "4,5",
     pixel: Pixel = None,
     chunk: Chunk = None,
-    method: Method = "amortised",
+    method: Method = None,
     refine: Refine = None,
     calibration: Adjustment = None,
     resume: Resume = False,
@@ -158,7 +161,7 @@ def retrieve(
         model=model,
         variables=tuple(_names(variables)),
         device=device,
-        method="refined" if refine else method,
+        method=_method(method, refine),
         steps=refine or 200,
         declaration=declaration,
         chunk=chunk or 0,
@@ -184,11 +187,24 @@ def _run(source: Path, output: Path, job: Any, composite: bool, form: str) -> li
     listed = is_list(source)
     if composite and not listed:
         raise UsageError(f"--composite: expected a .txt list of products, got {source}")
+    if form != "tif" and (composite or not listed):
+        raise UsageError("--format: expected a list of products, whose maps it names")
     if composite:
         return retrieve_composite(source, output, job)
     if listed:
         return retrieve_list(source, output, job, form)
     return retrieve_file(source, output, job)
+
+
+def _method(method: str | None, refine: int | None) -> str:
+    """The method asked for; `--refine` is for those that refine and stands for `refined` alone."""
+    from inversion.methods import check_method
+
+    chosen = method or ("refined" if refine else "amortised")
+    check_method(chosen)
+    if refine and not chosen.startswith("refined"):
+        raise UsageError(f"--refine: expected the method refined, got --method {chosen}")
+    return chosen
 
 
 def _packed(text: str) -> bool:

@@ -29,7 +29,7 @@ from inversion.quality import (
     possible_angles,
     range_flags,
 )
-from physvae.errors import UsageError
+from physvae.errors import ModelError, UsageError
 from physvae.loops import BLOCK
 
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
@@ -64,7 +64,7 @@ def load_model(model: Any, device: str = "auto") -> Any:
     Raises
     ------
     physvae.errors.ModelError
-        The name is unknown or the folder is refused.
+        The name is unknown, the folder is refused, or its model is of patches or series.
     UsageError
         The device is unknown or not there.
     """
@@ -163,7 +163,12 @@ def scene_mask(
 def _load(path: str, device: str) -> Any:
     import physvae
 
-    return physvae.load(path, device=device)
+    model = physvae.load(path, device=device)
+    layout = getattr(model, "layout", "pixel")
+    if layout != "pixel":
+        kind = {"patch": "patches", "series": "series"}[layout]
+        raise ModelError(f"{path}: expected a model of single pixels, got one of {kind}")
+    return model
 
 
 @functools.lru_cache(maxsize=8)

@@ -219,6 +219,8 @@ def _check_options(job: Job, gives: str, output: Path) -> None:
         raise UsageError(f"--dtype int16: expected a GeoTIFF (.tif), got {output.name}")
     if job.window < 1 or job.window % 2 == 0:
         raise UsageError(f"--window: expected an odd number of pixels, got {job.window}")
+    if job.window > 1 and job.points is None:
+        raise UsageError("--window: expected --points, whose surroundings it takes, got none")
 
 
 def _first(steps: Any) -> Any:

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
 
+from inversion.kernel import load_model
 from inversion.quality import Quality
 from physvae.__main__ import run
+from physvae.errors import InputError
 
 HEADER = "plot,B2,B3,B4,B5,B6,B7,B8,B8A,B11,B12,sun_zenith_deg,lai\n"
 ROW = "007,0.03,0.05,0.03,0.1,0.3,0.36,0.38,0.4,0.2,0.1,30,2.5\n"
@@ -198,3 +201,28 @@ def test_a_calibration_that_does_not_fit_is_refused(shipped, plots, tmp_path, ca
     assert retrieve(plots, "-o", out, "--calibration", adjustment(tmp_path), "--refine", 5) == 2
     assert "expected the method amortised, got refined" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--refine", 5, "--method", "lut"), "--refine: expected the method refined"),
+        (("--refine", 5, "--method", "nonsense"), "method: expected one of amortised"),
+        (("--window", 3), "--window: expected --points"),
+        (("--format", "nc"), "--format: expected a list of products"),
+    ],
+)
+def test_options_that_mean_nothing_together_are_refused(
+    shipped, plots, tmp_path, capsys, options, reason
+):
+    assert retrieve(plots, "-o", tmp_path / "out.csv", *options) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("layout", ["patch", "series"])
+def test_a_model_of_patches_or_series_is_refused_in_words(monkeypatch, layout):
+    model = SimpleNamespace(layout=layout)
+    monkeypatch.setattr("physvae.load", lambda path, device: model)
+    with pytest.raises(InputError, match="spatial: expected a model of single pixels"):
+        load_model("spatial", "cpu")
