@@ -7,16 +7,22 @@ import numpy as np
 from inversion.quality import DESCRIPTIONS, Quality
 
 _WORDS = np.arange(1 << 16)
+UNUSABLE = np.uint16(
+    Quality.TOO_LOW | Quality.TOO_HIGH | Quality.OUTSIDE_TRAINING_DOMAIN | Quality.AS_WIDE_AS_PRIOR
+)
+"""Bits whose estimates must not be used: they are counted, and left out of the statistics."""
 
 
 class Summary:
     """Counts that portions of a result are added to.
 
+    `estimated` counts the pixels with an estimate of the first variable.
+
     Parameters
     ----------
     names
         Names of the estimates; statistics are kept of the means, not of what follows them
-        (``lai_sd``, ``lai_p025``, ...).
+        (``lai_sd``, ``lai_p025``, ...), and of those that may be used (see `UNUSABLE`).
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -25,6 +31,7 @@ class Summary:
             name for name in names if name.rpartition("_")[0] not in known and name != "quality"
         ]
         self.total = 0
+        self.estimated = 0
         self.count = dict.fromkeys(self.variables, 0)
         self.amount = dict.fromkeys(self.variables, 0.0)
         self.square = dict.fromkeys(self.variables, 0.0)
@@ -39,9 +46,11 @@ class Summary:
         numbers = np.bincount(quality.astype(np.uint16, copy=False).ravel(), minlength=1 << 16)
         for flag in Quality:
             self.flagged[flag] += int(numbers[_WORDS & flag.value != 0].sum())
+        self.estimated += int(np.isfinite(np.asarray(rows[self.variables[0]])).sum())
+        usable = (quality & UNUSABLE) == 0
         for name in self.variables:
             values = np.asarray(rows[name])
-            known = values[np.isfinite(values)].astype(np.float64)
+            known = values[np.isfinite(values) & usable].astype(np.float64)
             if known.size:
                 self.count[name] += known.size
                 self.amount[name] += float(known.sum())
@@ -50,20 +59,15 @@ class Summary:
                 self.high[name] = max(self.high[name], float(known.max()))
 
     @property
-    def estimated(self) -> int:
-        """Pixels with an estimate of the first variable."""
-        return self.count[self.variables[0]]
-
-    @property
     def mean(self) -> float:
-        """Mean of the first variable over what was estimated, NaN where nothing was."""
+        """Mean of the first variable over what may be used, NaN where nothing may."""
         name = self.variables[0]
         return self.amount[name] / self.count[name] if self.count[name] else float("nan")
 
     def lines(self, what: str) -> list[str]:
         """Say it: how many, mean and range of each variable, then every bit that was set."""
         first = f"{self.estimated:,} of {self.total:,} {what} estimated"
-        if self.estimated:
+        if self.count[self.variables[0]]:
             first += f", mean {self.variables[0]} {self.mean:.3g}"
         lines = [first]
         for name, about in self.statistics().items():
