@@ -98,7 +98,7 @@ def print_marginals(model, config, n: int) -> dict[str, np.ndarray]:
         p = stats.chisquare(np.histogram(rank[:, i], BINS, (0, 1))[0]).pvalue
         alone = np.mean(scoringrules.crps_quantile(truth[:, i], prior[i], PINBALL))
         numbers = "".join(f"{share:11.3f}" for share in inside)
-        kept = f"{np.mean(field[:, i]):11.3f}" if name in model.field else ""
+        kept = f"{np.mean(field[:, i]):11.3f}" if name in model.field.get("amortised", {}) else ""
         print(f"{name:10}{numbers}{p:11.3f}{np.mean(crps[:, i]):11.4g}{alone:11.4g}{kept}")
     return dict(zip(model.traits, rank.T, strict=True))
 
@@ -109,9 +109,9 @@ def judged(model, case):
     marginals = model.marginals(case.reflectance, case.angles)
     quantiles = torch.stack([marginals.quantile(NORMAL.inv_cdf(p)) for p in PINBALL], -1)
     crps = scoringrules.crps_quantile(case.traits.numpy(), quantiles.numpy(), PINBALL)
-    mean, sd = marginals.moments()
-    factor = torch.tensor([model.field.get(name, torch.nan) for name in model.traits])
-    field = (case.traits - mean).abs() <= factor * sd
+    found = model.estimate(case.reflectance, case.angles, tuple(model.traits))
+    low, high = (torch.stack(list(part.values()), -1) for part in (found.p025, found.p975))
+    field = (low <= case.traits) & (case.traits <= high)
     return probability_ranks(model, case).numpy(), case.traits.numpy(), crps, field.numpy()
 
 

@@ -56,6 +56,12 @@ Method = Annotated[
 Adjustment = Annotated[
     Path | None, typer.Option("--calibration", help="Adjustment from `physvae calibrate`.")
 ]
+FieldIntervals = Annotated[
+    bool,
+    typer.Option(
+        "--field/--no-field", help="Intervals meant for measurements, or those of the posterior."
+    ),
+]
 Refine = Annotated[
     int | None, typer.Option(min=1, help="Method refined, by so many steps a pixel (200).")
 ]
@@ -109,6 +115,7 @@ def retrieve(
     method: Method = None,
     refine: Refine = None,
     calibration: Adjustment = None,
+    field: FieldIntervals = True,
     resume: Resume = False,
     shard: ShardOf = "1/1",
     workers: Workers = None,
@@ -174,6 +181,7 @@ def retrieve(
         points=points,
         window=window,
         calibration=calibration,
+        field=field,
     )
     with notes_on_stderr():
         typer.echo("\n".join(_run(source, output, job, composite, form)))

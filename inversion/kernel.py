@@ -43,10 +43,14 @@ _loading = threading.Lock()
 
 @dataclass(frozen=True)
 class CalibratedModel:
-    """A model and the file of `physvae calibrate` that adjusts it, by name."""
+    """A model by name, the file of `physvae calibrate` that adjusts it, and its intervals' kind.
+
+    With `field` False all intervals are those of the posterior, right on simulations.
+    """
 
     model: str
-    calibration: Path
+    calibration: Path | None = None
+    field: bool = True
 
 
 class Block(NamedTuple):
@@ -71,7 +75,8 @@ def load_model(model: Any, device: str = "auto") -> Any:
     if isinstance(model, CalibratedModel):
         loaded = load_model(model.model, device)
         with _loading:
-            return _calibrated(loaded, model.calibration)
+            loaded = loaded if model.field else _without_field(loaded)
+            return _calibrated(loaded, model.calibration) if model.calibration else loaded
     if not isinstance(model, (str, Path)):
         return model
     with _loading:
@@ -169,6 +174,13 @@ def _load(path: str, device: str) -> Any:
         kind = {"patch": "patches", "series": "series"}[layout]
         raise ModelError(f"{path}: expected a model of single pixels, got one of {kind}")
     return model
+
+
+@functools.lru_cache(maxsize=4)
+def _without_field(model: Any) -> Any:
+    from physvae.field_interval import without_field
+
+    return without_field(model)
 
 
 @functools.lru_cache(maxsize=8)

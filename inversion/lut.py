@@ -16,7 +16,7 @@ from torch import Tensor
 
 from inversion.clouds import Weighted
 from inversion.laplace import inputs
-from inversion.refine import Refinement
+from inversion.refine import Refinement, stated
 from physvae.posterior import Posterior
 
 ENTRIES, BEST, LEAST = 20_000, 2_000, 5.0
@@ -69,7 +69,9 @@ class Lookup:
         found = model.summarise(
             Posterior(cloud, model.prior), seen, angles.clone().to(seen), variables
         )
-        return Refinement(**found._asdict(), converged=cloud.effective >= LEAST)
+        return stated(
+            model, "lut", Refinement(**found._asdict(), converged=cloud.effective >= LEAST)
+        )
 
     @torch.no_grad()
     def likelihoods(self, reflectance: Tensor, angles: Tensor) -> Iterator[Likely]:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from inversion.laplace import Local, around, gaussian, inputs, negative_log
 from inversion.lut import Lookup
-from inversion.refine import NEAR, SCORE_MAX, Refinement
+from inversion.refine import NEAR, SCORE_MAX, Refinement, stated
 
 STEPS_MAX = 100
 ENTRIES = 2000
@@ -79,7 +79,7 @@ class LeastSquares:
         found = model.summarise(
             gaussian(model, end.scores, end.precision), seen, angles.clone().to(seen), variables
         )
-        return Refinement(**found._asdict(), converged=end.local.step < NEAR)
+        return stated(model, "lm", Refinement(**found._asdict(), converged=end.local.step < NEAR))
 
     def _likeliest(self, reflectance: Tensor, angles: Tensor) -> Tensor:
         """Scores [n, parameter] of the entries of greatest posterior density."""

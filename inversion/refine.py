@@ -20,6 +20,7 @@ from torch import Tensor
 
 from inversion.clouds import Weighted
 from inversion.laplace import gaussian, inputs, negative_log
+from physvae.field_interval import with_field_intervals
 from physvae.posterior import Posterior
 from physvae.scores import MemberMixture, Scores
 
@@ -45,6 +46,12 @@ class Refinement(NamedTuple):
     novelty: Tensor
     prior_width: Tensor
     converged: Tensor
+
+
+def stated(model: Any, method: str, found: Refinement) -> Refinement:
+    """The estimate with the intervals that the model states for measurements by this method."""
+    intervals = getattr(model, "field", {}).get(method, {})
+    return with_field_intervals(found, intervals, model.traits) if intervals else found
 
 
 class Draws(NamedTuple):
@@ -102,7 +109,11 @@ class Refined:
         weights = torch.where(enough[:, None], cloud.log_weights, cloud.truncated)
         kept = Weighted(cloud.points, weights)
         found = model.summarise(Posterior(kept, model.prior), seen, angles.to(seen), variables)
-        return Refinement(**found._asdict(), converged=enough & (end.local.step < NEAR))
+        return stated(
+            model,
+            "refined",
+            Refinement(**found._asdict(), converged=enough & (end.local.step < NEAR)),
+        )
 
 
 @torch.no_grad()

@@ -44,6 +44,8 @@ class Job:
         See `inversion.cluster.computing`.
     packed
         Whether a GeoTIFF holds numbers of 16 bits.
+    field
+        Whether intervals are meant for measurements, where the model has such, or the posterior's.
     area, points, window
         Vector files that choose parts of an image; side of the window around a point [pixel].
     """
@@ -64,13 +66,14 @@ class Job:
     points: Path | None = None
     window: int = 1
     calibration: Path | None = None
+    field: bool = True
 
     @property
     def source(self) -> str | CalibratedModel:
-        """The model by name, with its calibration where there is one."""
-        if self.calibration is None:
+        """The model by name, with its calibration and another kind of intervals where wanted."""
+        if self.calibration is None and self.field:
             return self.model
-        return CalibratedModel(self.model, self.calibration)
+        return CalibratedModel(self.model, self.calibration, self.field)
 
     @property
     def spread(self) -> bool:
@@ -132,6 +135,7 @@ def provenance(
         "device": job.device,
         "method": job.method,
         "calibration": job.calibration and fingerprint(job.calibration),
+        "intervals": "field" if job.field else "posterior",
         "input": {key: image.attrs[key] for key in keys if key in image.attrs},
         "radiometry": _first(image.attrs.get("radiometry")),
         "declaration": asdict(job.declaration),

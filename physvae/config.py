@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from physvae.errors import InputError
+from physvae.field_interval import FieldInterval
 from physvae.marginals import Marginal
 from physvae.plans import (
     Correction,
@@ -177,13 +178,15 @@ class Summary(Section):
 class Calibration(Section):
     """After training: `spread` finds one factor a trait on simulations, `widen` multiplies it.
 
-    `field` is for traits whose 95 % interval shall hold for field measurements: mean ± so many
-    standard deviations, within the trait's bounds.
+    `field` has the intervals that are meant for measurements, by trait, and `methods` those of
+    the other methods (`refined`, `lut`, `lm`), by method and trait; see `physvae.field_interval`.
+    `python benchmarks/field_intervals.py MODEL --write` finds them.
     """
 
     spread: bool = True
     widen: dict[str, Positive] = Field(default_factory=dict)
-    field: dict[str, Positive] = Field(default_factory=dict)
+    field: dict[str, FieldInterval] = Field(default_factory=dict)
+    methods: dict[str, dict[str, FieldInterval]] = Field(default_factory=dict)
 
 
 class RemainderPlan(Section):

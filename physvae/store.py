@@ -51,7 +51,7 @@ def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
         products=ProductNetwork(len(prior.space), config.products.width, config.products.also),
         domain=Domain(bands),
         plan=config.encoder, summaries=_summaries(config, prior.space, bands),
-        field=config.calibration.field,
+        field={"amortised": config.calibration.field, **config.calibration.methods},
         remainder=config.remainder and Remainder(bands, config.remainder.components),
     )  # fmt: skip
     return model.float()

@@ -20,6 +20,7 @@ from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.draws import draw_quantile
 from physvae.encoders import Encoder, Members
+from physvae.field_interval import FieldInterval, with_field_intervals
 from physvae.heads import Head
 from physvae.latents import GaussianLatent, Latents, QuantisedLatent
 from physvae.likelihoods import BandLikelihood
@@ -102,8 +103,8 @@ class PhysVAE(nn.Module):
         Of the encoder: the sizes of the patches or series it is for.
     summaries : Summaries, optional
         Estimates by this network and not by draws.
-    field : dict of str to float, optional
-        Traits whose estimated 95 % interval is mean ± so many standard deviations.
+    field : dict, optional
+        By method and trait the intervals meant for measurements; all others are the posterior's.
     remainder : Remainder, optional
         What the decodings leave of real spectra, for `reconstruct`.
     """
@@ -117,7 +118,8 @@ class PhysVAE(nn.Module):
         features: Features, encoder: Encoder, head: Head, latents: Latents,
         physical: PhysicalDecoder, residual: Addition, likelihood: BandLikelihood,
         products: ProductNetwork, domain: Domain, plan: EncoderPlan,
-        summaries: Summaries | None = None, field: dict[str, float] | None = None,
+        summaries: Summaries | None = None,
+        field: dict[str, dict[str, FieldInterval]] | None = None,
         remainder: Remainder | None = None,
     ):  # fmt: skip
         super().__init__()
@@ -248,10 +250,11 @@ class PhysVAE(nn.Module):
             )
         reflectance, angles = self._inputs(reflectance, angles)
         if self.summaries is not None:
-            return self._summary(reflectance, angles, variables)
-        return self.summarise(
-            self.posterior(reflectance, angles, days), reflectance, angles, variables
-        )
+            found = self._summary(reflectance, angles, variables)
+        else:
+            said = self.posterior(reflectance, angles, days)
+            found = self.summarise(said, reflectance, angles, variables)
+        return with_field_intervals(found, self.field.get("amortised", {}), self.traits)
 
     def marginals(
         self, reflectance: Array, angles: Array, variables: tuple[str, ...] | None = None
@@ -304,11 +307,6 @@ class PhysVAE(nn.Module):
         say = loops or partial(said_plainly, self)
         said = say(reflectance, angles, [known.index(name) for name in names])
         mean, sd, low, high = said[:4]
-        for i, name in enumerate(names):
-            if factor := self.field.get(name):
-                trait = self.traits[name]
-                low[..., i] = (mean[..., i] - factor * sd[..., i]).clamp_min(trait.low)
-                high[..., i] = (mean[..., i] + factor * sd[..., i]).clamp_max(trait.high)
         named = [dict(zip(variables, x.unbind(-1), strict=False)) for x in (mean, sd, low, high)]
         return Estimate(
             named[0], named[1], named[2], named[3], said.misfit, said.novelty,

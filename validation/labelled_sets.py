@@ -27,6 +27,12 @@ NOON = 21.0
 """Sun zenith [degree] of the Barrax spectra, July noon, which their table does not give."""
 APART = 22.0
 """Largest step [nm] between two measured bands across which a narrow band is interpolated."""
+CENTERS = {
+    "B2": 492.7, "B3": 559.8, "B4": 664.6, "B5": 704.1, "B6": 740.5, "B7": 782.8, "B8": 832.8,
+    "B8A": 864.7, "B11": 1613.7, "B12": 2202.4,
+}  # fmt: skip
+NEAR = 14.0
+"""Distance [nm] up to which a model's band is one of Sentinel-2's."""
 LABELS = ("group", "place", "cover")
 
 
@@ -85,17 +91,31 @@ class LabelledSet:
     def inputs(self, bands: Sequence[str], center: Iterable[float]) -> pd.DataFrame | None:
         """A table for a model of these bands; None where the set has none of them.
 
-        Broad bands are taken by their names, narrow ones (`B410` ...) interpolated to the centres
-        [nm] where measured bands lie close on both sides, else missing.
+        Broad bands are those of Sentinel-2 at the same wavelengths, whatever the model calls them;
+        narrow ones (`B410` ...) are interpolated to the centres [nm] where measured bands lie close
+        on both sides, else missing.
         """
         angles = self.frame[[c for c in self.frame if str(c).endswith("_deg")]]
-        named = [band for band in bands if band in self.frame]
-        if named:
-            return pd.concat([self.frame[named], angles], axis=1)
+        centers = np.asarray(list(center), float)
+        names = [broad_band(c) for c in centers]
+        if all(names):
+            pairs = zip(bands, names, strict=True)
+            found = {band: self.frame[name] for band, name in pairs if name in self.frame}
+            return pd.concat([pd.DataFrame(found), angles], axis=1) if found else None
         if not len(self.wavelength) or self.leaves:
             return None
-        narrow = resampled(self.wavelength, self.narrow, np.asarray(list(center), float))
+        narrow = resampled(self.wavelength, self.narrow, centers)
         return pd.concat([pd.DataFrame(narrow, columns=list(bands)), angles], axis=1)
+
+
+def broad_band(center: float) -> str | None:
+    """The band of Sentinel-2 at a wavelength [nm], None where there is none.
+
+    >>> broad_band(864.7), broad_band(1608.9), broad_band(900.0)
+    ('B8A', 'B11', None)
+    """
+    name = min(CENTERS, key=lambda band: abs(CENTERS[band] - center))
+    return name if abs(CENTERS[name] - center) <= NEAR else None
 
 
 def resampled(wavelength: np.ndarray, spectra: np.ndarray, center: np.ndarray) -> np.ndarray:

@@ -90,10 +90,11 @@ def _ascending(columns: list[Any]) -> np.ndarray:
 
 def stated(model: Any, trait: str) -> str:
     """How a model states the 95 % interval of a trait."""
-    factor = (getattr(model, "field", None) or {}).get(trait)
-    if factor is None:
+    law = (getattr(model, "field", None) or {}).get("amortised", {}).get(trait)
+    if law is None:
         return "2.5 % and 97.5 % quantile"
-    return f"mean ± {factor:g} standard deviations, set with field measurements in view"
+    seen = "plots of the trait" if law.basis == "measured" else "plots of another trait"
+    return f"{law}, set with field measurements of {seen} in view"
 
 
 def retrieve_with_quantiles(

@@ -21,12 +21,21 @@ def test_broad_bands_are_taken_by_name_and_angles_with_them():
     assert list(found) == ["B3", "sun_zenith_deg"]
 
 
+def test_a_band_is_taken_by_its_wavelength_and_not_by_its_name():
+    """Landsat's B5 is near infrared, and Sentinel-2's is at the red edge."""
+    labelled = small()
+    labelled.frame[["B5", "B8A"]] = [[0.1, 0.4]] * 4
+    found = labelled.inputs(("B3", "B5"), (561.3, 864.6))
+    assert found is not None
+    assert found["B5"].tolist() == [0.4] * 4
+
+
 def test_narrow_bands_are_interpolated_where_measured_ones_lie_close():
     grid = np.array([500.0, 510.0, 520.0, 600.0])
     spectra = np.tile(grid / 1000, (4, 1))  # linear, so that the truth is known
-    found = small(wavelength=grid, narrow=spectra).inputs(("B505", "B560"), (505.0, 560.0))
+    found = small(wavelength=grid, narrow=spectra).inputs(("B515", "B560"), (515.0, 560.0))
     assert found is not None
-    np.testing.assert_allclose(found["B505"], 0.505)
+    np.testing.assert_allclose(found["B515"], 0.515)
     assert found["B560"].isna().all()
 
 
