@@ -91,9 +91,9 @@ class LabelledSet:
     def inputs(self, bands: Sequence[str], center: Iterable[float]) -> pd.DataFrame | None:
         """A table for a model of these bands; None where the set has none of them.
 
-        Broad bands are those of Sentinel-2 at the same wavelengths, whatever the model calls them;
-        narrow ones (`B410` ...) are interpolated to the centres [nm] where measured bands lie close
-        on both sides, else missing.
+        Broad bands are those of Sentinel-2 at the same wavelengths, whatever the model calls them.
+        Narrow ones (`B410` ...) are interpolated to the centres [nm] where measured bands lie
+        close on both sides, else missing.
         """
         angles = self.frame[[c for c in self.frame if str(c).endswith("_deg")]]
         centers = np.asarray(list(center), float)

@@ -1,4 +1,4 @@
-"""Intervals meant for measurements: their shape, their widening, and what stays the posterior's."""
+"""Intervals meant for measurements: shape, widening, and what stays the posterior's."""
 
 from typing import NamedTuple
 
