@@ -311,8 +311,6 @@ class Config(Section):
         for key in ("widen", "field"):
             if strange := set(getattr(self.calibration, key)) - traits:
                 raise ValueError(f"calibration.{key}: expected traits, got {strange}")
-        if self.calibration.field and not self.summaries:
-            raise ValueError("calibration.field: expected a model with summaries, got none")
         return self
 
 

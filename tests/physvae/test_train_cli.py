@@ -127,7 +127,6 @@ def test_the_documentation_tells_where_the_data_of_the_presets_come_from():
             {"calibration": {"widen": {"lia": 1.1}}},
             "calibration.widen: expected traits, got {'lia",
         ),
-        ({"calibration": {"field": {"lai": 2.0}}}, "calibration.field: expected a model with su"),
     ],
 )
 def test_what_training_would_ignore_or_stumble_over_is_refused(change, reason):
