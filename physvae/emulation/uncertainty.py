@@ -6,9 +6,13 @@
     u      a small network
     d, g   how far an input lies outside, in widths of the box, and how fast the error grows, > 0
 
-fitted to the errors e of held-out draws by their likelihood, Σ ln s + ½(e/s)², and then widened or
-narrowed at every wavelength until the mean of (e/s)² over other held-out draws is 1.
+fitted to the errors e of held-out draws by their likelihood, Σ ln s + ½(e/s)². A fifth of them is
+set apart: the fit is kept as it was when their likelihood was greatest, for a few draws that of an
+error b(λ) alone. It is then widened or narrowed until the mean of (e/s)² over them is 1, at every
+wavelength as far as their number tells the wavelengths apart.
 """
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +23,8 @@ from rtm import ParameterSpace
 
 _LEAST = 1e-7
 _LEAST_GROWTH = 0.1
+_CHECKS = 30  # looks at the draws set apart
+_ALIKE = 50  # draws set apart for which a wavelength's own width weighs as much as that of all
 
 
 class StandardError(nn.Module):
@@ -64,7 +70,7 @@ class StandardError(nn.Module):
 def fit_error(
     model: StandardError, theta: Tensor, angles: Tensor, error: Tensor, steps: int, seed: int
 ) -> None:
-    """Fit to the errors [n, size] of held-out draws; a fifth of them sets the width."""
+    """Fit to the errors [n, size] of held-out draws, a fifth of which are set apart."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(error), generator=generator)
     theta, angles, error = theta[order], angles[order], error[order]
@@ -72,18 +78,46 @@ def fit_error(
     model.features.fit(theta, angles)
     with torch.no_grad():
         model.last.bias.copy_(error.square().mean(0).clamp(min=_LEAST**2).log() * 0.5)
+    best = _constant(model)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
+    apart = theta[n:], angles[n:], error[n:]
+    least = _loss(best, *apart).item()
+    for step in range(1, steps + 1):
         rows = torch.randint(n, (min(512, n),), generator=generator)
-        log = model.log(theta[rows], angles[rows])
-        square = (error[rows] * (-log).exp().clamp(max=1.0 / _LEAST)).square()
-        loss = (log + 0.5 * square).mean()
+        loss = _loss(model, theta[rows], angles[rows], error[rows])
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
+        if step % max(1, steps // _CHECKS) == 0 or step == steps:
+            with torch.no_grad():
+                found = _loss(model, *apart).item()
+            if found <= least:
+                best, least = copy.deepcopy(model), found
+    model.load_state_dict(best.state_dict())
+    _widen(model, *apart)
+
+
+def _loss(model: StandardError, theta: Tensor, angles: Tensor, error: Tensor) -> Tensor:
+    """Mean of −ln p of errors, without its constant."""
+    log = model.log(theta, angles)
+    square = (error * (-log).exp().clamp(max=1.0 / _LEAST)).square()
+    return (log + 0.5 * square).mean()
+
+
+def _constant(model: StandardError) -> StandardError:
+    """The same model with b(λ) alone inside the box."""
+    made = copy.deepcopy(model)
     with torch.no_grad():
-        ratio = (error[n:] / model(theta[n:], angles[n:])).square().mean(0)
-        model.last.bias.add_(ratio.clamp(min=1e-6).log() * 0.5)
+        made.last.weight.zero_()
+    return made
+
+
+@torch.no_grad()
+def _widen(model: StandardError, theta: Tensor, angles: Tensor, error: Tensor) -> None:
+    """Bring the mean of (e/s)² to 1; few draws tell little of single wavelengths."""
+    ratio = (error / model(theta, angles)).square().mean(0)
+    ratio = (len(error) * ratio + _ALIKE * ratio.mean()) / (len(error) + _ALIKE)
+    model.last.bias.add_(ratio.clamp(min=1e-6).log() * 0.5)

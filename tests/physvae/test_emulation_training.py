@@ -278,3 +278,20 @@ def test_folders_that_are_not_what_they_say_are_refused(tmp_path):
         file.write(b"0")
     with pytest.raises(ModelError, match="expected sha256"):
         load_emulator(folder)
+
+
+def test_the_stated_error_of_a_small_table_is_about_the_true_one(tmp_path):
+    """Fifty rows teach no network where the errors are large; it stays near one error for all."""
+    parameters, spectra = made_up(50)
+    head = ",".join([*parameters, *(str(nm) for nm in GRID)])
+    rows = np.c_[np.stack(list(parameters.values()), 1), spectra]
+    np.savetxt(tmp_path / "mine.csv", rows, delimiter=",", header=head, comments="", fmt="%.9g")
+    plan = TABLE | {"error": {"steps": 1500, "draws": 200}}
+    emulator = train_emulator(parse_plan(plan, "mine"), tmp_path / "mine", tmp_path).emulator
+    others, truth = made_up(500, seed=9)
+    theta = torch.tensor(np.c_[others["warmth"], others["dry"]]).float()
+    view = torch.tensor(others["VZA"]).float().unsqueeze(-1)
+    with torch.no_grad():
+        error = emulator(theta, view).rso - torch.tensor(truth).float()
+        stated = emulator.standard_error(theta, view)
+    assert 1 / 3 < float(stated.square().mean().sqrt() / error.square().mean().sqrt()) < 3
