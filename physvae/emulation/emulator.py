@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from physvae.emulation.interpolators import Latents, Network, Nodes, Products
 from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import Decoder, LinearDecoder
+from physvae.emulation.windows import Windows, windows
 from rtm import CanopyReflectance, ParameterSpace, Sensor
 from rtm.arguments import tensors
 from rtm.modes import lasting, own_precision
@@ -169,13 +170,14 @@ class Emulator(nn.Module):
         ValueError
             An emulator without nodes.
         """
+        return self._windows(factor).whole
+
+    def _windows(self, factor: str) -> Windows:
         nodes, decoder = self.interpolator, self.decoders[factor]
         if not isinstance(nodes, Nodes) or not isinstance(decoder, LinearDecoder):
             raise ValueError(f"emulator: expected one by nodes, got {self.name}")
         layer, last = nodes.map(factor), decoder.last
-        weight = last.weight.double()
-        offset = weight @ layer.bias.double() + last.bias.double()
-        return torch.cat([(weight @ layer.weight.double()).T, offset.unsqueeze(0)]).detach()
+        return windows(_affine(layer), _affine(last)[:, :-1])
 
     def _spectra(self, theta: Tensor, angles: Tensor) -> tuple[dict[str, Tensor], Products]:
         """Spectra by factor [n, wavelength | band], and the products [n]."""
@@ -187,11 +189,11 @@ class Emulator(nn.Module):
         return {k: self._decode(k, z) for k, z in latents.z.items()}, latents.products
 
     @lasting
-    def _folded(self, factor: str, theta: Tensor) -> Tensor:
-        """`matrix` in the dtype of theta, made once."""
+    def _folded(self, factor: str, theta: Tensor) -> Windows:
+        """From nodes to a factor in the dtype of theta, made once."""
         key = (factor, theta.dtype, theta.device)
         if key not in self._once:
-            self._once[key] = self.matrix(factor).to(theta)
+            self._once[key] = self._windows(factor).to(theta)
         return self._once[key]
 
     def train(self, mode: bool = True) -> "Emulator":
@@ -236,6 +238,13 @@ class Emulator(nn.Module):
         if self.geometry.names[-1:] == ("psi",):
             view = torch.cat([view[:, :-1], fold(view[:, -1:])], -1)
         return shape, flat, view
+
+
+def _affine(layer: nn.Linear) -> Tensor:
+    """A layer as a matrix [input + 1, output + 1] between rows that end in 1, float64."""
+    weight = nn.functional.pad(layer.weight.detach().double().T, (0, 1, 0, 1))
+    weight[-1, :-1], weight[-1, -1] = layer.bias.detach().double(), 1.0
+    return weight
 
 
 def _seen(decoder: nn.Module, weights: Tensor) -> nn.Module:

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 
 from physvae.emulation.features import FEATURES, CanopyFeatures
 from physvae.emulation.plans import NetworkPlan
+from physvae.emulation.windows import Windows
 from rtm import CanopyReflectance, ParameterSpace, Prosail
-from rtm.blocks import room, transformed
 
-_FEW = 44  # rows of a matrix
-_ROWS = 128  # of a product, by thread
 Products = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -102,33 +100,16 @@ class Nodes(nn.Module):
         return Latents(z, products_of(seen))
 
     def decoded(
-        self, theta: Tensor, angles: Tensor, maps: dict[str, Tensor]
+        self, theta: Tensor, angles: Tensor, maps: dict[str, Windows]
     ) -> tuple[dict[str, Tensor], Products]:
-        """Spectra by factor straight from the nodes, by matrices [node + 1, wavelength]."""
+        """Spectra by factor straight from the nodes."""
         seen = self.physics(theta, angles)
         one = theta.new_ones(1, len(theta))
         spectra = {}
-        for name, matrix in maps.items():
+        for name, onward in maps.items():
             nodes = torch.cat([getattr(seen, name).T, one])
-            spectra[name] = product(nodes.T, matrix)
+            spectra[name] = onward(nodes.T)
         return spectra, products_of(seen)
-
-
-def product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x [n, node] times a matrix [node, wavelength].
-
-    On a processor a library keeps up with memory while there are few nodes. With more it takes
-    nearly twice as long, unless it is given parts of rows whose results stay near.
-    """
-    plain = x.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed([x])
-    if x.requires_grad or not plain:
-        return x @ matrix
-    found = room(len(x), matrix.shape[1], dtype=x.dtype)
-    few = len(matrix) <= _FEW
-    rows = max(len(x), 1) if few else _ROWS * torch.get_num_threads()
-    for part, result in zip(x.split(rows), found.split(rows), strict=True):
-        torch.mm(part, matrix, out=result)
-    return found
 
 
 def products_of(seen: CanopyReflectance) -> Products:
