@@ -29,8 +29,8 @@ from inversion.readers.declaration import Declaration
 from inversion.readers.table import numbers_of
 from physvae.cells import FILLS, MISSING
 from physvae.columns import check_declared, match, strangers
-from physvae.dialect import quotable
 from physvae.errors import InputError, UsageError
+from rtm.dialect import quotable
 
 __all__ = ["MISSING", "Columns", "Measured", "measured", "retrieve_table", "set_aside"]
 

@@ -8,8 +8,8 @@ be meant for.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from physvae.dialect import quotable
 from physvae.errors import InputError, UsageError
+from rtm.dialect import quotable
 
 PASSING = frozenset(
     ("id", "plot", "site", "esu", "lat", "lon", "x", "y", "latitude", "longitude", "easting",

@@ -1,11 +1,17 @@
-"""Response functions of users, in any dialect of a table; sensors of the package by name."""
+"""Response functions and soils of users, in any kind of table; sensors of the package by name.
+
+Text tables are read by `rtm` itself, Excel and Parquet here; what they mean is said once, there.
+"""
 
 from pathlib import Path
 
+from physvae.cells import is_text, pc
+from physvae.errors import InputError, UsageError
 from physvae.tables import open_table
 from rtm import Sensor, load_sensor, response
-
-TABLES = (".csv", ".txt", ".tsv", ".xlsx", ".parquet")
+from rtm.dialect import Rows
+from rtm.sensor import TABLES
+from rtm.soil_tables import Soils, read_soils, soils_of
 
 
 def read_sensor(name: str, *, reduced: bool = False) -> Sensor:
@@ -13,15 +19,48 @@ def read_sensor(name: str, *, reduced: bool = False) -> Sensor:
 
     Raises
     ------
+    UsageError
+        An unknown name.
     InputError
-        A file that is no table.
-    ValueError
-        An unknown name, or a table of another content.
+        A file that is missing or no table, or a table of another content.
     """
     path = Path(name)
-    if reduced or path.suffix.lower() not in TABLES or not path.is_file():
+    try:
+        if not reduced and (rows := _typed_rows(path)):
+            return Sensor.from_rows(path.stem, response.from_rows(path, rows))
         return load_sensor(name, reduced=reduced)
-    table = open_table(path).read()
-    cells = [["" if cell is None else str(cell) for cell in c.to_pylist()] for c in table.columns]
-    lines = [list(table.column_names), *map(list, zip(*cells, strict=True))]
-    return Sensor.from_rows(path.stem, response.from_lines(path, lines))
+    except (InputError, UsageError):
+        raise
+    except (OSError, ValueError) as error:
+        is_file = path.suffix.lower() in TABLES or path.is_file()
+        raise (InputError if is_file and not reduced else UsageError)(str(error)) from None
+
+
+def read_soil_table(path: Path) -> Soils:
+    """Measured soils of a table; see `rtm.SpectralSoil.from_file` for its columns.
+
+    Raises
+    ------
+    InputError
+        A file that is missing or no table, or a table of another content.
+    """
+    try:
+        rows = _typed_rows(path)
+        return soils_of(path, rows) if rows else read_soils(path)
+    except (InputError, UsageError):
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
+
+
+def _typed_rows(path: Path) -> Rows | None:
+    """The rows of an Excel or a Parquet file; None for any other."""
+    if not path.is_file() or path.suffix.lower() not in TABLES:
+        return None
+    file = open_table(path)
+    if file.dialect is not None:
+        return None
+    table = file.read()
+    columns = [c if is_text(c.type) else c.cast("string") for c in table.columns]
+    cells = [pc.fill_null(column, "").to_pylist() for column in columns]
+    return Rows(tuple(table.column_names), [list(row) for row in zip(*cells, strict=True)])

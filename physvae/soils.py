@@ -15,7 +15,7 @@ from physvae.decoders import PhysicalDecoder
 from physvae.errors import InputError
 from physvae.plans import Physics
 from physvae.priors import Prior
-from physvae.tables import read_table
+from physvae.sensor_files import read_soil_table
 from rtm import BSM, DryWetSoil, ParameterSpace, Sensor, SpectralSoil
 
 MIXTURES = 1000  # soil mixtures behind the principal components
@@ -29,21 +29,22 @@ class SoilLibrary:
     Parameters
     ----------
     files : list of Path
-        CSV, first column `wavelength` [nm], one column a soil, reflectance 0-1; one grid for all.
+        Tables, first column the wavelength [nm], one column a soil, reflectance 0-1; one grid
+        for all.
 
     Raises
     ------
     InputError
-        Where the grids differ.
+        Where a file is no such table or the grids differ.
     """
 
     def __init__(self, files: list[Path]):
-        tables = [read_table(path) for path in files]
-        self.grid = tables[0]["wavelength"]
+        tables = [read_soil_table(path) for path in files]
+        self.grid = tables[0].wavelength
         for path, table in zip(files, tables, strict=True):
-            if not np.array_equal(table["wavelength"], self.grid):
+            if not np.array_equal(table.wavelength, self.grid):
                 raise InputError(f"{path}: expected the wavelengths of {files[0]}, got others")
-        self.spectra = np.stack([v for t in tables for k, v in t.items() if k != "wavelength"])
+        self.spectra = np.concatenate([table.spectra for table in tables])
 
     def components(self, count: int, seed: int) -> SpectralSoil:
         """Principal components of random mixtures, in standard deviations."""

@@ -20,16 +20,16 @@ import torch
 
 from physvae.cells import checked_numbers, kind_of
 from physvae.columns import check_declared, match, strangers
-from physvae.dialect import quotable
 from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
-from physvae.sensor_files import read_sensor
+from physvae.sensor_files import read_sensor, read_soil_table
 from physvae.tables import TableFile
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
+from rtm.dialect import quotable
 from rtm.named import choose
 from rtm.parameters import canonical, check_joint, expected, outside
-from rtm.soil_tables import MeasuredSoils, as_soil
+from rtm.soil_tables import MeasuredSoils
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _COMPILED = 5e7  # canopies times wavelengths from which on compiling takes less time than it saves
@@ -89,20 +89,13 @@ def model_for(
     """
     if reduced and sensor is None:
         raise UsageError("--reduced: expected together with --sensor, got every nm")
-    try:
-        seen = None if sensor is None else read_sensor(sensor, reduced=reduced)
-    except (OSError, ValueError) as error:
-        is_file = str(sensor).lower().endswith(".csv") and not reduced
-        raise (InputError if is_file else UsageError)(str(error)) from None
+    seen = None if sensor is None else read_sensor(sensor, reduced=reduced)
     try:
         Prosail(leaf, seen)
     except ValueError as error:
         raise UsageError(str(error)) from None
     given = [known for name in names if (known := canonical(name, TRAITS))]
-    try:
-        measured = None if soil is None else as_soil(soil)
-    except (OSError, ValueError) as error:
-        raise InputError(str(error)) from None
+    measured = None if soil is None else MeasuredSoils(read_soil_table(soil))
     try:
         return choose(given, leaf=leaf, sensor=seen, soil=measured)
     except ValueError as error:

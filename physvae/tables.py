@@ -2,7 +2,7 @@
 
 Every command and every training reads its tables here, so that one file means one thing:
 
-    file ─▶ `physvae.dialect` | `physvae.sheets` | Parquet ─▶ TableFile ─▶ blocks of pyarrow.Table
+    file ─▶ `rtm.dialect` | `physvae.sheets` | Parquet ─▶ TableFile ─▶ blocks of pyarrow.Table
 
 A cell of a CSV or an Excel file stays text as it was written, with a decimal comma made a point;
 `physvae.cells.numbers` turns a column into float64, NaN where it is missing.
@@ -20,12 +20,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from physvae.cells import is_text, numbers, on_texts, pc
-from physvae.dialect import END, Dialect, TextTable, find_dialect
 from physvae.errors import InputError, UsageError
 from physvae.sheets import is_workbook, read_sheet
+from rtm.dialect import DECIMAL_COMMA, END, Dialect, TextTable, find_dialect, uneven
 
 _CHUNK = 2**19  # bytes read at a time; no row of a CSV is longer than a sixteenth of it
-_DECIMAL_COMMA = r"^(\s*[+-]?\d*),(\d+(?:[eE][+-]?\d+)?\s*)$"
 _DAMAGED = (OSError, pa.ArrowException, ValueError, NotImplementedError)
 
 
@@ -137,7 +136,10 @@ def open_table(path: Path, options: TableOptions | None = None) -> TableFile:
         with _refusing(path):
             schema = pyarrow.parquet.read_schema(path)
         return TableFile(path, _distinct(path, schema))
-    dialect = find_dialect(path, options.decimal, options.skip_rows)
+    try:
+        dialect = find_dialect(path, options.decimal, options.skip_rows)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     return TableFile(path, pa.schema([(name, pa.string()) for name in dialect.names]), dialect)
 
 
@@ -231,10 +233,7 @@ def _fault(wrong: list[Any], dialect: Dialect) -> str:
     if not wrong:
         return "expected rows of cells, found a row that cannot be parted"
     row = wrong[0]
-    return (
-        f"expected {len(dialect.names)} cells in row {row.number}, as many as in the header,"
-        f" found {row.actual_columns}"
-    )
+    return uneven(row.number, len(dialect.names), row.actual_columns)
 
 
 def _ended(path: Path, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -256,7 +255,9 @@ def _pointed(table: pa.Table, comma: bool) -> pa.Table:
         return table
 
     def pointed(cells: Any) -> Any:
-        return pc.replace_substring_regex(cells, pattern=_DECIMAL_COMMA, replacement=r"\1.\2")
+        return pc.replace_substring_regex(
+            cells, pattern=DECIMAL_COMMA.pattern, replacement=r"\1.\2"
+        )
 
     return pa.Table.from_arrays(on_texts(table, pointed), names=table.column_names)
 

@@ -13,12 +13,13 @@ since H″ is the Gaussian; a response given as a table is linear between its sa
 whole nm stays as it is, as its publisher sums it.
 """
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
+
+from rtm.dialect import Rows, quotable, read_rows
 
 GRID = np.arange(400.0, 2501.0)
 OUTSIDE = 0.01  # share of a response that may lie outside the grid
@@ -129,55 +130,33 @@ def half_width(wavelength: np.ndarray, row: np.ndarray) -> float:
 
 
 def read(path: Path) -> Responses:
-    """Responses from a CSV file: `wavelength` and a column a band, or `band,center,fwhm`.
+    """Responses from a text table: `wavelength` and a column a band, or `band, center, fwhm`.
 
     Raises
     ------
     ValueError
         One sentence: the file, what was expected, what was found.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return from_lines(path, [line for line in csv.reader(file) if any(line)])
+    return from_rows(path, read_rows(path))
 
 
-def from_lines(path: Path, cells: list[list[str]]) -> Responses:
-    """Responses from the rows of a table, its header first; as `read`."""
-    lines = [[cell.strip() for cell in line] for line in cells]
-    if not lines:
-        raise ValueError(f"{path}: expected a table of responses, found an empty file")
-    header, rows = lines[0], lines[1:]
-    names = ["center" if name.lower() == "centre" else name.lower() for name in header]
+def from_rows(path: Path, rows: Rows) -> Responses:
+    """Responses from the rows of a table; as `read`."""
+    names = ["center" if name.lower() == "centre" else name.lower() for name in rows.names]
     if sorted(names) == ["band", "center", "fwhm"]:
         return _read_gaussian(path, names, rows)
-    if names[0] == "wavelength" and len(names) > 1 and len(set(header)) == len(header):
-        return _read_table(path, header[1:], rows)
+    if names[0] == "wavelength" and len(names) > 1:
+        return _read_table(path, rows)
     raise ValueError(
         f"{path}: expected the columns band, center, fwhm or the column wavelength and one a "
-        f"band, found {', '.join(header[:6])}"
+        f"band, found {', '.join(quotable(list(rows.names), 6))}"
     )
 
 
-def _numbers(path: Path, rows: list[list[str]], columns: list[int]) -> np.ndarray:
-    """The named columns as numbers [row, column]."""
-    if len(rows) < 1:
-        raise ValueError(f"{path}: expected rows below the header, found none")
-    values = np.empty((len(rows), len(columns)))
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            text = row[column] if column < len(row) else ""
-            try:
-                values[i, j] = float(text)
-            except ValueError:
-                values[i, j] = np.nan
-            if not np.isfinite(values[i, j]):
-                raise ValueError(f"{path}: expected a number in row {i + 2}, found {text!r}")
-    return values
-
-
-def _read_gaussian(path: Path, names: list[str], rows: list[list[str]]) -> Responses:
+def _read_gaussian(path: Path, names: list[str], rows: Rows) -> Responses:
     order = [names.index(name) for name in ("band", "center", "fwhm")]
-    values = _numbers(path, rows, order[1:])
-    bands = tuple(row[order[0]] for row in rows)
+    values = rows.numbers(path, order[1:])
+    bands = tuple(row[order[0]] for row in rows.cells)
     if len(set(bands)) < len(bands):
         raise ValueError(f"{path}: expected distinct bands, found one twice")
     if not (values[:, 1] > 0.0).all():
@@ -187,8 +166,9 @@ def _read_gaussian(path: Path, names: list[str], rows: list[list[str]]) -> Respo
     return Responses(bands, weights, values[:, 0], values[:, 1])
 
 
-def _read_table(path: Path, bands: list[str], rows: list[list[str]]) -> Responses:
-    values = _numbers(path, rows, list(range(len(bands) + 1)))
+def _read_table(path: Path, rows: Rows) -> Responses:
+    bands = rows.names[1:]
+    values = rows.numbers(path, range(len(rows.names)))
     at, columns = values[:, 0], values[:, 1:].T
     if len(at) < 2 or not (np.diff(at) > 0.0).all():
         raise ValueError(f"{path}: expected rising wavelengths in nm, found another order")
@@ -198,5 +178,5 @@ def _read_table(path: Path, bands: list[str], rows: list[list[str]]) -> Response
         if not ((column >= 0.0).all() and column.any()):
             raise ValueError(f"{path}: expected responses ≥ 0, not all 0, found others in {band}")
     placed = [on_grid(at, column) for column in columns]
-    inside(str(path), tuple(bands), np.array([share for _, share in placed]))
-    return Responses(tuple(bands), np.stack([row for row, _ in placed]))
+    inside(str(path), bands, np.array([share for _, share in placed]))
+    return Responses(bands, np.stack([row for row, _ in placed]))

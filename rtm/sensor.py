@@ -26,6 +26,8 @@ from rtm.modes import constant, lasting, own_precision
 from rtm.reduction import few_nodes
 from rtm.spectra import table
 
+TABLES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".parquet", ".pq")
+"""Endings of what is a table and no name; Excel and Parquet are read by `physvae.sensor_files`."""
 __all__ = ["Sensor", "SensorInfo", "load_sensor", "sensors"]
 
 
@@ -120,7 +122,7 @@ class Sensor:
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Sensor":
-        """A sensor from a CSV file.
+        """A sensor from a text table: comma, semicolon or tab, decimal point or comma.
 
         Parameters
         ----------
@@ -245,14 +247,14 @@ def load_sensor(name: str | Path, reduced: bool = False) -> Sensor:
     >>> len(few.wavelength) < 60, few.bands[:3]
     (True, ('B1', 'B2', 'B3'))
     """
-    if str(name).lower().endswith(".csv"):
+    key = ALIASES.get(str(name), str(name))
+    if key not in SENSORS and (Path(key).suffix.lower() in TABLES or Path(key).is_file()):
         if reduced:
             raise ValueError(
                 f"reduced: expected a sensor of the package, got the file {name}; "
                 "Sensor.reduce does it for given spectra"
             )
         return Sensor.from_file(name)
-    key = ALIASES.get(str(name), str(name))
     if key not in SENSORS:
         raise ValueError(
             f"sensor: expected one of {', '.join(SENSORS)} or a CSV file, got {str(name)!r}"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rtm.arguments import array, file_of
+from rtm.dialect import Rows, read_rows
 from rtm.parameters import TRAITS, Parameter
 from rtm.soil_limits import cap
 from rtm.spectra import full_grid, resample, within_range
@@ -22,29 +23,24 @@ class Soils(NamedTuple):
 
 
 def read_soils(path: str | Path) -> Soils:
-    """The soils of a table, see `SpectralSoil.from_file`; ValueError for another form."""
+    """The soils of a text table, see `SpectralSoil.from_file`; ValueError for another form."""
     path = file_of("soil", path)
     if not path.is_file():
         raise ValueError(f"soil: expected a CSV file, found no {path}")
-    names = _names(path)
-    head = int(names is not None)
-    try:
-        columns = np.loadtxt(path, delimiter=",", skiprows=head, ndmin=2, encoding="utf-8-sig").T
-    except ValueError as error:
-        raise ValueError(f"{path}: expected rows of numbers, {error}") from error
-    if len(columns) < 2:
+    return soils_of(path, read_rows(path, bare=True))
+
+
+def soils_of(path: Path, rows: Rows) -> Soils:
+    """The soils of the rows of a table; as `read_soils`."""
+    if len(rows.names) < 2:
         raise ValueError(f"{path}: expected a wavelength and a soil a row, got one column")
-    named = names or tuple(f"soil_{k}" for k in range(1, len(columns)))
-    if len(named) != len(columns) - 1:
-        raise ValueError(
-            f"{path}: expected a name a column, got {len(named) + 1} for {len(columns)}"
-        )
-    if len(set(named)) < len(named):
-        raise ValueError(f"{path}: expected distinct names of soils, got {', '.join(named)}")
-    nm, spectra = columns[0], _possible(str(path), columns[1:])
+    nm, *columns = rows.numbers(path, range(len(rows.names))).T
+    spectra = _possible(str(path), np.stack(columns))
     if len(nm) < 2 or not (np.diff(nm) > 0).all():
         raise ValueError(f"{path}: expected rising wavelengths, got others")
-    return Soils(named, nm, spectra)
+    bare = rows.names[0] == "column 1"
+    names = tuple(f"soil_{k}" for k in range(1, len(columns) + 1))
+    return Soils(names if bare else rows.names[1:], nm, spectra)
 
 
 def _possible(name: str, spectra: np.ndarray) -> np.ndarray:
@@ -53,17 +49,6 @@ def _possible(name: str, spectra: np.ndarray) -> np.ndarray:
     if wrong.size:
         raise ValueError(f"{name}: expected reflectance 0-1, got {wrong[0]:g}")
     return spectra
-
-
-def _names(path: str | Path) -> tuple[str, ...] | None:
-    """The names of the soils where a table starts with a row of names."""
-    with Path(path).open(encoding="utf-8-sig") as stream:
-        first = [cell.strip() for cell in stream.readline().split(",")]
-    try:
-        float(first[0])
-    except ValueError:
-        return tuple(first[1:])
-    return None
 
 
 class MeasuredSoils:

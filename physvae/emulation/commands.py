@@ -60,11 +60,7 @@ def _emulator(name: str, sensor: str | None):
     made = load_emulator(name)
     if sensor is None:
         return made
-    try:
-        seen = read_sensor(sensor)
-    except (OSError, ValueError) as error:
-        is_file = str(sensor).lower().endswith(".csv")
-        raise (InputError if is_file else UsageError)(str(error)) from None
+    seen = read_sensor(sensor)
     try:
         return made.seen_by(seen)
     except ValueError as error:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ from physvae.dates import parse_date
 from physvae.errors import InputError, UsageError
 from physvae.messages import plain, plain_streams
 from physvae.real_spectra import read_spectra
-from physvae.sensor_files import read_sensor
+from physvae.sensor_files import read_sensor, read_soil_table
 from physvae.tables import TableOptions, open_table, read_table
 from rtm import load_sensor
 
@@ -169,6 +170,26 @@ def test_a_sensor_comes_from_a_table_of_any_dialect(tmp_path):
     other.write_bytes("sep=;\n# mine\nband;centre;fwhm\nB1;550,5;20\nB2;665;30\n".encode("utf-16"))
     assert read_sensor(str(other)).bands == ("B1", "B2")
     assert torch.equal(read_sensor(str(other)).weights, load_sensor(plain).weights)
+
+
+def test_responses_and_soils_come_from_excel_and_parquet(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in (["wavelength", "a"], [500, 0.5], [510, 0.5]):
+        book.active.append(row)
+    book.save(tmp_path / "mine.xlsx")
+    table = pa.table({"wavelength": [500.0, 510.0], "a": [0.5, 0.5]})
+    pyarrow.parquet.write_table(table, tmp_path / "mine.parquet")
+    for path in (tmp_path / "mine.xlsx", tmp_path / "mine.parquet"):
+        assert read_sensor(str(path)).center.item() == pytest.approx(505.0)
+        assert read_soil_table(path).spectra.tolist() == [[0.5, 0.5]]
+        with pytest.raises(ValueError, match="found another kind of file"):
+            load_sensor(path)
+    with pytest.raises(InputError, match=r"found no none\.xlsx"):
+        read_sensor("none.xlsx")
+    with pytest.raises(UsageError, match="expected one of sentinel-2a"):
+        read_sensor("none")
 
 
 def test_spectra_for_training_go_by_aliases_fillings_and_dates(tmp_path):

@@ -8,6 +8,7 @@ from rtm import Prosail, load_sensor, prosail, sensors
 from rtm.catalogue import ALIASES, REGULAR
 from rtm.response import GRID
 from rtm.sensor import Sensor
+from rtm.soil_tables import read_soils
 
 F64 = torch.float64
 TEN = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -196,11 +197,14 @@ def test_a_response_between_whole_nm_keeps_its_mean(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "expected a table of responses, found an empty file"),
+        ("", "expected a row of names and rows below, found an empty file"),
         ("a,b\n1,2\n", "expected the columns band, center, fwhm or .* found a, b"),
         ("wavelength,a\n", "expected rows below the header, found none"),
-        ("wavelength,a\n500,1\n501,x\n", "expected a number in row 3, found 'x'"),
-        ("wavelength,a\n500,1\n501\n", "expected a number in row 3, found ''"),
+        ("wavelength,a\n500,1\n501,x\n", "expected a number in row 2, column a, found 'x'"),
+        (
+            "wavelength,a\n500,1\n501\n",
+            "expected 2 cells in row 2, as many as in the header, found 1",
+        ),
         ("wavelength,a\n501,1\n500,1\n", "expected rising wavelengths"),
         ("wavelength,a\n0.5,1\n0.6,1\n", "expected wavelengths in nm, found 0.5"),
         ("wavelength,a\n500,0\n501,0\n", "expected responses ≥ 0, not all 0, found others in a"),
@@ -302,3 +306,40 @@ def test_a_wrong_response_is_told(grid, response, words):
 def test_an_unknown_sensor_is_told_with_the_names():
     with pytest.raises(ValueError, match=r"one of sentinel-2a, .* or a CSV file, got 'landsat'"):
         load_sensor("landsat")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("wavelength;a\n500;1,5\n510;1,5\n", "utf-8-sig"),
+        ("sep=\t\n# a remark\nwavelength\ta\n500\t1,5\n510\t1,5\n", "utf-16"),
+        ('# ähre\r\nwavelength,"a"\r\n500,1.5\r\n# another\r\n510,"1.5"\r\n\r\n', "cp1252"),
+    ],
+)
+def test_responses_and_soils_are_read_in_any_dialect(tmp_path, text, encoding):
+    path = tmp_path / "mine.txt"
+    path.write_bytes(text.encode(encoding))
+    sensor = load_sensor(path)
+    assert (sensor.name, sensor.bands) == ("mine", ("a",))
+    assert sensor.center.item() == pytest.approx(505.0)
+    path.write_bytes(text.replace("1,5", "0,5").replace("1.5", "0.5").encode(encoding))
+    soils = read_soils(path)
+    assert (soils.names, soils.spectra.tolist()) == (("a",), [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'wavelength,a\n500,"1\n', "expected a closed quotation mark"),
+        (b"wavelength,a\n500,1,2\n", "expected 2 cells in row 1"),
+        (b"wavelength,a,a\n500,1,2\n", "found twice: a"),
+        (b"PK\3\4secret", "found another kind of file"),
+        (b"wavelength,a\n\0,\0\n", "found a binary file|expected a number"),
+    ],
+)
+def test_a_damaged_table_is_told_in_a_sentence(tmp_path, content, words):
+    path = tmp_path / "wrong.csv"
+    path.write_bytes(content)
+    for read in (load_sensor, read_soils):
+        with pytest.raises(ValueError, match=rf"wrong\.csv: .*({words})"):
+            read(path)

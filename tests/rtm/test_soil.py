@@ -137,10 +137,10 @@ def test_the_soils_at_hand_are_read(data_dir, name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("wavelength,a\n400,0.1\n500,x\n", "expected rows of numbers"),
+        ("wavelength,a\n400,0.1\n500,x\n", "expected a number in row 2, column a, found 'x'"),
         ("wavelength\n400\n500\n", "expected a wavelength and a soil"),
         ("wavelength,a\n400,12.0\n500,30.0\n", "expected reflectance 0-1, got 12"),
-        ("wavelength,a\n400,nan\n500,0.3\n", "expected reflectance 0-1, got nan"),
+        ("wavelength,a\n400,nan\n500,0.3\n", "expected a number in row 1, column a, found 'nan'"),
         ("wavelength,a\n400,0.1\n500,-0.3\n", "expected reflectance 0-1, got -0.3"),
         ("wavelength,a\n500,0.1\n400,0.3\n", "expected rising wavelengths"),
     ],

@@ -7,7 +7,8 @@ What spreadsheets, R, numpy and people save is told apart by what the file holds
     decimal     a comma where the columns are parted by another mark, else a point
     comments    lines that begin with ``#`` and do not have as many cells as the header
 
-`TextTable` gives the rows below the header as UTF-8, whatever they were.
+`TextTable` gives the rows below the header as UTF-8, whatever they were; `read_rows` reads a small
+table whole. `physvae.tables` reads tables of any size, Excel and Parquet too, by the same dialect.
 """
 
 import codecs
@@ -15,22 +16,33 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from physvae.errors import InputError
+import numpy as np
 
 SEPARATORS = ",;\t|"
 COMMENT = "#"
 END = "\x03end of the table\x03"
 """First cell of a row that is put behind the last one; an open quotation mark swallows it."""
+DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d*),(\d+(?:[eE][+-]?\d+)?\s*)$")
+"""A cell with a decimal comma."""
 _CHUNK = 2**18
 _SAMPLE = 2**16
 _LINES = 20
-_OTHERS = (b"<", b"{", b"%PDF", b"-----BEGIN", b"PK\x03\x04", b"\x1f\x8b", b"SQLite format 3")
+_OTHERS = (
+    b"<",
+    b"{",
+    b"%PDF",
+    b"-----BEGIN",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"SQLite format 3",
+    b"PAR1",
+)
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -64,7 +76,9 @@ class Dialect:
     lines: int
 
 
-def find_dialect(path: Path, decimal: str | None = None, skip: int = 0) -> Dialect:
+def find_dialect(
+    path: Path, decimal: str | None = None, skip: int = 0, *, bare: bool = False
+) -> Dialect:
     """The dialect of a text table.
 
     Parameters
@@ -74,10 +88,12 @@ def find_dialect(path: Path, decimal: str | None = None, skip: int = 0) -> Diale
         ``,`` or ``.`` where it is known.
     skip : int
         Lines above the header.
+    bare : bool
+        Whether a table may have no names: a first row of numbers alone is a row.
 
     Raises
     ------
-    InputError
+    ValueError
         Another kind of file, an empty one, or a column twice.
     """
     encoding = _encoding(path)
@@ -93,11 +109,15 @@ def find_dialect(path: Path, decimal: str | None = None, skip: int = 0) -> Diale
             commented = first if first.startswith(COMMENT) else commented
             first = passed.readline()
         if not first:
-            raise InputError(
+            raise ValueError(
                 f"{path}: expected a row of names and rows below, found an empty file"
             )
         separator = separator or _separator(first + file.read(_SAMPLE))
     if names := _commented_names(commented, first, separator):
+        return _dialect(path, encoding, separator, decimal, names, passed.lines - 1)
+    cells = _cells(first, separator)
+    if bare and cells and all(map(_is_number, cells)):
+        names = [f"column {index + 1}" for index in range(len(cells))]
         return _dialect(path, encoding, separator, decimal, names, passed.lines - 1)
     return _with_header(path, encoding, separator, decimal, passed.lines - 1)
 
@@ -127,7 +147,7 @@ def _with_header(
         try:
             names = next(csv.reader(passed, delimiter=separator))
         except csv.Error:
-            raise InputError(f"{path}: expected a row of names, found no table") from None
+            raise ValueError(f"{path}: expected a row of names, found no table") from None
         return _dialect(path, encoding, separator, decimal, names, passed.lines)
 
 
@@ -137,7 +157,7 @@ def _dialect(path, encoding, separator, decimal, names, lines: int) -> Dialect:
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         listed = ", ".join(quotable(twice))
-        raise InputError(f"{path}: expected every column once, found twice: {listed}")
+        raise ValueError(f"{path}: expected every column once, found twice: {listed}")
     full = tuple(name or f"Unnamed: {index}" for index, name in enumerate(stripped))
     comma = decimal == "," or (decimal is None and separator != ",")
     return Dialect(encoding, separator, comma, full, lines)
@@ -164,7 +184,7 @@ def _encoding(path: Path) -> str:
             return encoding or _eight_bits(start, file)
     except OSError as error:
         reason = error.strerror or "unreadable"
-        raise InputError(f"{path}: expected a readable table, found: {reason}") from None
+        raise ValueError(f"{path}: expected a readable table, found: {reason}") from None
 
 
 def _encoding_of(path: Path, start: bytes) -> str | None:
@@ -173,12 +193,12 @@ def _encoding_of(path: Path, start: bytes) -> str | None:
         if start.startswith(mark):
             return name
     if start.lstrip().startswith(_OTHERS):
-        raise InputError(f"{path}: expected a table, found another kind of file")
+        raise ValueError(f"{path}: expected a table, found another kind of file")
     if b"\0" not in start:
         return None
     even, odd = start[::2].count(0), start[1::2].count(0)
     if max(even, odd) < 0.4 * len(start) / 2 or min(even, odd) > 0.1 * max(even, odd):
-        raise InputError(f"{path}: expected a table, found a binary file")
+        raise ValueError(f"{path}: expected a table, found a binary file")
     return "utf-16-be" if even > odd else "utf-16-le"
 
 
@@ -214,11 +234,19 @@ def _separator(sample: str) -> str:
 
 def _commented_names(commented: str, first: str, separator: str) -> list[str] | None:
     """Names in a comment right above rows of numbers, as numpy writes them."""
-    cells = next(csv.reader([first], delimiter=separator), [])
+    cells = _cells(first, separator)
     if not commented or not cells or not all(_is_number(cell) for cell in cells):
         return None
-    names = next(csv.reader([commented.lstrip(COMMENT).strip()], delimiter=separator), [])
+    names = _cells(commented.lstrip(COMMENT).strip(), separator)
     return names if len(names) == len(cells) else None
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; none where it cannot be parted."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _is_number(cell: str) -> bool:
@@ -281,5 +309,61 @@ class TextTable(io.RawIOBase):
 
     def _is_comment(self, line: str) -> bool:
         """Whether a line that begins with # has another number of cells than the header."""
-        cells = next(csv.reader([line], delimiter=self._dialect.separator), [])
+        cells = _cells(line, self._dialect.separator)
         return len(cells) != len(self._dialect.names) or len(cells) == 1
+
+
+class Rows(NamedTuple):
+    """A small table: names of its columns, and cells as text."""
+
+    names: tuple[str, ...]
+    cells: list[list[str]]
+
+    def numbers(self, path: Path, columns: Sequence[int]) -> np.ndarray:
+        """Columns as numbers [row, column]; ValueError names the row of any other cell."""
+        if not self.cells:
+            raise ValueError(f"{path}: expected rows below the header, found none")
+        values = np.empty((len(self.cells), len(columns)))
+        for i, row in enumerate(self.cells):
+            for j, column in enumerate(columns):
+                try:
+                    values[i, j] = float(row[column])
+                except ValueError:
+                    values[i, j] = np.nan
+                if not np.isfinite(values[i, j]):
+                    raise ValueError(
+                        f"{path}: expected a number in row {i + 1}, column {self.names[column]}, "
+                        f"found {row[column][:40]!r}"
+                    )
+        return values
+
+
+def read_rows(path: Path, *, bare: bool = False) -> Rows:
+    """A small text table, decimal commas made points; see `find_dialect`.
+
+    Raises
+    ------
+    ValueError
+        As `find_dialect`; a row with too many or too few cells, an open quotation mark.
+    """
+    dialect = find_dialect(path, bare=bare)
+    binary = io.BufferedReader(TextTable(path, dialect))
+    try:
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="") as text:
+            rows = [row for row in csv.reader(text, delimiter=dialect.separator) if row]
+    except csv.Error:
+        raise ValueError(f"{path}: expected rows of cells, found others") from None
+    if not rows or rows.pop()[0] != END:
+        raise ValueError(f"{path}: expected a closed quotation mark, found the end of the file")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(dialect.names):
+            raise ValueError(f"{path}: {uneven(number, len(dialect.names), len(row))}")
+    clean = [[cell.strip() for cell in row] for row in rows]
+    if dialect.decimal_comma:
+        clean = [[DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in row] for row in clean]
+    return Rows(dialect.names, clean)
+
+
+def uneven(row: int, expected: int, found: int) -> str:
+    """What is said of a row with too many or too few cells."""
+    return f"expected {expected} cells in row {row}, as many as in the header, found {found}"
