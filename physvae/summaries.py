@@ -11,7 +11,9 @@ is replaced by the quantile that the scores of true traits have there (after Kul
 arXiv 1807.00263). That is a table for each trait and costs nothing at a pixel.
 """
 
+import copy
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,10 +33,36 @@ def _normal_rule(nodes: int) -> list[tuple[float, float]]:
 
 
 NODES = 9
+Bound = float | Tensor
 _LOWEST, _HIGHEST, _STEP = -3.0, 3.0, 0.25
 NOMINAL = lasting(torch.linspace)(_LOWEST, _HIGHEST, 25)  # scores of the table, _STEP apart
 _RULE = tuple(_normal_rule(NODES))
 _EDGE = 1e-4  # of the range: a trait at its bound has no finite w
+
+
+class Stretch(NamedTuple):
+    """A trait, or traits on the last axis, times a factor and plus a shift, within bounds."""
+
+    factor: Tensor
+    shift: Tensor
+
+    def to(self, value: Tensor, low: Bound, high: Bound) -> Tensor:
+        """Values after it."""
+        return torch.addcmul(self.shift, self.factor, value).clamp(low, high)  # pyright: ignore
+
+    def sd(self, sd: Tensor, mean: Tensor, low: Bound, high: Bound) -> Tensor:
+        """Standard deviation after it, with the mean after it.
+
+        One that becomes larger is at most √((mean − low) (high − mean)), which no law within
+        the bounds exceeds (Bhatia & Davis 2000, Am. Math. Monthly 107, 353).
+        """
+        most = ((mean - low) * (high - mean)).clamp_min(0.0).sqrt()
+        grown = self.factor * sd
+        return torch.where(self.factor > 1.0, torch.minimum(grown, most), grown)
+
+    def back(self, value: Tensor) -> Tensor:
+        """Values before it."""
+        return (value - self.shift) / self.factor
 
 
 class Marginals:
@@ -57,13 +85,43 @@ class Marginals:
     ):
         self.law, self.low, self.high = law, low, high
         self.table, self.widen = table, widen
+        self._stretch: Stretch | None = None
+
+    def stretched(self, by: "Stretch") -> "Marginals":
+        """The marginals of the traits after a stretch."""
+        twin = copy.copy(self)
+        twin._stretch = by
+        return twin
+
+    def first(self, count: int) -> "Marginals":
+        """The marginals of the first traits alone."""
+        law = SinhArcsinh(*(x[..., :count] for x in self.law))
+        twin = Marginals(
+            law, self.low[:count], self.high[:count],
+            table=self.table[:, :count], widen=self.widen[:count],
+        )  # fmt: skip
+        if self._stretch is not None:
+            twin._stretch = Stretch(*(x[..., :count] for x in self._stretch))
+        return twin
 
     def quantile(self, score: float) -> Tensor:
         """Traits [..., trait] at the standard normal score of a probability."""
-        return self.low + (self.high - self.low) * self._share(score)
+        value = self.low + (self.high - self.low) * self._share(score)
+        if self._stretch is None:
+            return value
+        return self._stretch.to(value, self.low, self.high)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [..., trait]."""
+        mean, sd = self._moments
+        if self._stretch is None:
+            return mean, sd
+        mean = self._stretch.to(mean, self.low, self.high)
+        return mean, self._stretch.sd(sd, mean, self.low, self.high)
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """The same before a stretch."""
         middle = self._share(0.0)  # from which deviations keep their digits
         first, second = torch.zeros_like(middle), torch.zeros_like(middle)
         for node, weight in _RULE:
@@ -73,7 +131,7 @@ class Marginals:
                 second.addcmul_(away, away, value=weight)
         variance = second.addcmul_(first, first, value=-1.0).clamp_min_(0.0)
         span = self.high - self.low
-        return self.low + span * (middle + first), span * variance.sqrt_()
+        return self.low + span * (middle + first).clamp_(0.0, 1.0), span * variance.sqrt_()
 
     def raw_score(self, value: Tensor) -> Tensor:
         """Scores [..., trait] of traits as the law alone has them."""
@@ -81,6 +139,8 @@ class Marginals:
 
     def score(self, value: Tensor) -> Tensor:
         """Standard normal scores [..., trait] of traits; N(0, 1) where the marginals are true."""
+        if self._stretch is not None:
+            value = self._stretch.back(value)
         return self._nominal(self.raw_score(value)) / self.widen
 
     def log_prob(self, value: Tensor) -> Tensor:

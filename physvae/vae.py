@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physvae.arrays import Array, as_tensor
+from physvae.consistency import consistent, with_consistent_products, with_partners
 from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.draws import draw_quantile
@@ -269,8 +270,11 @@ class PhysVAE(nn.Module):
         if self.summaries is None:
             raise ValueError(f"{self.name}: expected a model with summaries, got one without")
         known = list(self.traits)
-        numbers = [known.index(name) for name in variables or known]
-        return self.said_of(*self._inputs(reflectance, angles), numbers).marginals
+        asked = variables or tuple(known)
+        names = with_partners(asked)
+        numbers = [known.index(name) for name in names]
+        found = self.said_of(*self._inputs(reflectance, angles), numbers).marginals
+        return consistent(found, names).first(len(asked))
 
     def physical_mean(self, reflectance: Tensor, angles: Tensor) -> Tensor:
         """Mean physical spectrum [..., band] given the one seen, as `summaries` has it."""
@@ -301,17 +305,14 @@ class PhysVAE(nn.Module):
     def _summary(
         self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
     ) -> Estimate:
-        names = (*variables, *(("lai",) if "lai" not in variables else ()))
-        known = list(self.traits)
+        names, known = with_partners((*variables, "lai")), list(self.traits)
         loops = None if torch.compiler.is_compiling() else self._loops
         say = loops or partial(said_plainly, self)
         said = say(reflectance, angles, [known.index(name) for name in names])
-        mean, sd, low, high = said[:4]
-        named = [dict(zip(variables, x.unbind(-1), strict=False)) for x in (mean, sd, low, high)]
-        return Estimate(
-            named[0], named[1], named[2], named[3], said.misfit, said.novelty,
-            sd[..., names.index("lai")] / self.lai_prior_sd,
-        )  # fmt: skip
+        mean, sd, low, high = (dict(zip(names, x.unbind(-1), strict=True)) for x in said[:4])
+        width = sd["lai"] / self.lai_prior_sd
+        found = Estimate(mean, sd, low, high, said.misfit, said.novelty, width)
+        return with_consistent_products(found, variables, self.traits)
 
     def summarise(
         self, posterior: Posterior, reflectance: Tensor, angles: Tensor,

@@ -53,7 +53,7 @@ def gaps(model, one, other):
         yield part, float(((a - b).abs() / (1.0 + a.abs())).max())
 
 
-@pytest.mark.parametrize("traits", [TRAITS, ("cab",), ("fcover", "lai")])
+@pytest.mark.parametrize("traits", [TRAITS, ("cab",), ("fcover", "lai"), ("ccc",)])
 def test_loops_say_what_the_model_says(model, compiled, pixels, traits):
     away = dict(gaps(model, model.estimate(*pixels, traits), compiled.estimate(*pixels, traits)))
     assert max(away.values()) < CLOSE, away
