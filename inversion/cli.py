@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import UsageError
 
 Input = Annotated[
@@ -77,15 +78,6 @@ Composite = Annotated[
     bool, typer.Option("--composite", help="Combine the dates of a list into one map.")
 ]
 Format = Annotated[str, typer.Option("--format", help="Ending of the maps of a list.")]
-ColumnNames = Annotated[
-    list[str] | None,
-    typer.Option("--column", help="A table's name of a column: B4=red; repeatable."),
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse a table's columns that are not understood.")
-]
-Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a text table: . or ,")]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel file.")]
 Check = Annotated[
     bool,
     typer.Option(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
 
 Configuration = Annotated[
@@ -25,14 +26,14 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads; els
 
 
 Parameters = Annotated[
-    Path | None, typer.Argument(metavar="TABLE", help="CSV or Parquet, a row a spectrum.")
+    Path | None, typer.Argument(metavar="TABLE", help="CSV, Excel or Parquet, a row a spectrum.")
 ]
 Spectra = Annotated[
     Path, typer.Option("-o", "--output", help="SPECTRA.csv, .parquet, .nc or .zarr.")
 ]
 SensorName = Annotated[
     str | None,
-    typer.Option(help="sentinel-2a, ..., or a CSV of response functions; else every nm."),
+    typer.Option(help="sentinel-2a, ..., or a table of response functions; else every nm."),
 ]
 Reduced = Annotated[
     bool,
@@ -40,7 +41,7 @@ Reduced = Annotated[
 ]
 SoilFile = Annotated[
     Path | None,
-    typer.Option("--soil", help="CSV of measured soils: a column nm, then a column a soil."),
+    typer.Option("--soil", help="Table of measured soils: a column nm, then a column a soil."),
 ]
 LeafModel = Annotated[str, typer.Option(help="PROSPECT version: D, 5 or PRO.")]
 Precision = Annotated[
@@ -60,21 +61,12 @@ Seed = Annotated[
 ]
 
 
-ColumnNames = Annotated[
-    list[str] | None,
-    typer.Option("--column", help="The table's name of a column: lai=LAI_true; repeatable."),
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse a table's columns that are not understood.")
-]
-
-
 def simulate(
     output: Spectra, parameters: Parameters = None, sensor: SensorName = None,
     reduced: Reduced = False, leaf: LeafModel = "D", dtype: Precision = "float64",
     soil: SoilFile = None, draw: Draws = None, prior: PriorName = None,
     sampler: SamplerName = None, seed: Seed = None, column: ColumnNames = None,
-    strict: Strict = False,
+    strict: Strict = False, decimal: Decimal = None, sheet: Sheet = None,
 ) -> None:  # fmt: skip
     """Simulate canopy reflectance for a table of parameters, or for draws from a prior.
 
@@ -107,7 +99,8 @@ def simulate(
         rest = {"dtype": DTYPES[dtype], "done": count}
         asked = {"leaf": leaf, "sensor": sensor, "reduced": reduced, "soil": soil}
         if parameters is not None:
-            model, plan = _from_table(parameters, asked, column, strict, **rest)
+            table = _open(parameters, decimal, sheet)
+            model, plan = _from_table(table, asked, column, strict, **rest)
         else:
             rest |= {"n": draw, "seed": seed or 0, "sampler": sampler or "sobol"}
             model, plan = _from_prior(prior or "s2-atbd", asked, **rest)
@@ -136,15 +129,19 @@ def _check_output(output: Path, formats: tuple[str, ...]) -> None:
         )
 
 
-def _from_table(parameters: Path, asked: dict, column: list[str] | None, strict: bool, **options):
+def _open(path: Path, decimal: str | None, sheet: str | None):
+    from physvae.tables import TableOptions, open_table
+
+    return open_table(path, TableOptions(decimal=decimal, sheet=sheet))
+
+
+def _from_table(table, asked: dict, column: list[str] | None, strict: bool, **options):
     """The model and the checked rows of a table, and a note for names close to ours."""
     from physvae.columns import assignments
     from physvae.spectra_table import model_for, table_plan, tell_strangers
-    from physvae.tables import open_table
 
-    table = open_table(parameters)
     columns = assignments(column, "--column")
-    model = model_for([*table.schema.names, *columns], source=str(parameters), **asked)
+    model = model_for([*table.schema.names, *columns], source=str(table.path), **asked)
     for sentence in tell_strangers(table, columns, strict=strict):
         typer.echo(f"note: {sentence}", err=True)
     return model, table_plan(table, model, columns=columns, **options)

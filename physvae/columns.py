@@ -7,6 +7,7 @@ be meant for.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from physvae.errors import InputError, UsageError
 from rtm.dialect import quotable
@@ -147,6 +148,23 @@ def strangers(
     if len(close) > _SHOWN:
         sentences.append(f"{source}: {len(close) - _SHOWN} more columns are named nearly as ours")
     return sentences
+
+
+def spellings(parameters: Iterable[Any]) -> dict[str, str]:
+    """Names of parameters by every spelling of them."""
+    return {text: one.name for one in parameters for text in (one.name, *one.aliases)}
+
+
+def hints(names: Sequence[str], known: Mapping[str, str]) -> str:
+    """What may be meant by columns whose names are near, to stand behind what is missing.
+
+    >>> hints(["plot", "lia"], {"lai": "lai"})
+    '; where lia is lai, give --column lai=lia'
+    """
+    close = [(name, ours) for name in names if (ours := nearest(name, known))]
+    return "".join(
+        f"; where {name} is {ours}, give --column {ours}={name}" for name, ours in close[:_SHOWN]
+    )
 
 
 def nearest(name: str, known: Mapping[str, str]) -> str | None:

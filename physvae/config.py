@@ -113,12 +113,14 @@ class Missing(Section):
 class Spectra(Section):
     """One source of real, unlabelled spectra: a table, a Zarr store of patches, or a tar shard.
 
-    Columns: the bands, the angles, `group` for what is held out together (with `date` [ISO date
-    or day], also what makes a series). Of a shard: reflectance = `scale` · number + `offset`, the
-    array `mask` with the classes `clear`, and how many `pixels` to take of a patch.
+    Columns: the bands, by their names or as `columns` says (`{ B4 = "red" }`), the angles, `group`
+    for what is held out together (with `date` [ISO date or day], also what makes a series). Of a
+    shard: reflectance = `scale` · number + `offset`, the array `mask` with the classes `clear`,
+    and how many `pixels` to take of a patch.
     """
 
     file: str
+    columns: dict[str, str] = Field(default_factory=dict)
     sun_zenith: str = "sun_zenith_deg"
     group: str | None = None
     date: str | None = None

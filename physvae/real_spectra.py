@@ -16,12 +16,14 @@ import zarr
 from torch import Tensor
 
 from physvae.cells import without_fills
+from physvae.columns import nearest
 from physvae.config import Config, Spectra
 from physvae.dates import parse_date
 from physvae.errors import InputError
 from physvae.shards import pixels_of, shard_patches
 from physvae.tables import read_table
 from rtm import GEOMETRY
+from rtm.dialect import quotable
 from rtm.parameters import canonical
 
 HELD_OUT = 5  # every fifth group (or row, or patch) is kept for evaluation
@@ -79,10 +81,20 @@ def read_spectra(
         return _patches(path, bands, plan.patch if plan and kind == "spatial" else None)
     if kind == "spatial":
         raise InputError(f"{path}: expected a Zarr store of patches, got a table")
-    table = read_table(path)
-    absent = [name for name in bands if name not in table]
+    table = _renamed(path, read_table(path), entry.columns)
+    absent = {name.lower(): name for name in bands if name not in table}
     if absent:
-        raise InputError(f"{path}: expected columns {', '.join(bands)}, got none of {absent[0]}")
+        near = "".join(
+            f'; where {name} is {ours}, say columns = {{ {ours} = "{name}" }}'
+            for name in table
+            if (ours := nearest(name, absent))
+        )
+        raise InputError(
+            f"{path}: expected columns {', '.join(bands)}, got none of "
+            f"{next(iter(absent.values()))}{near}"
+        )
+    if wordy := [name for name in bands if table[name].dtype == object]:
+        raise InputError(f"{path}: expected numbers in column {wordy[0]}, got text")
     rows = len(table[bands[0]])
     gap = np.full(rows, np.nan)
     names = (entry.sun_zenith, "view_zenith_deg", "relative_azimuth_deg")
@@ -116,6 +128,20 @@ def read_all(config: Config, data: Path) -> RealSpectra:
         return RealSpectra(*(torch.cat(column) for column in zip(*parts, strict=True)))
     columns = zip(*(part[:2] for part in parts), strict=True)
     return RealSpectra(*(torch.cat(column) for column in columns))
+
+
+def _renamed(path: Path, table: dict, columns: dict[str, str]) -> dict:
+    """The table with the columns that the training file names under our names."""
+    for theirs in columns.values():
+        if theirs not in table:
+            raise InputError(f"{path}: expected a column {theirs}, got {_listed(table)}")
+    taken = set(columns.values())
+    kept = {name: cells for name, cells in table.items() if name not in {*taken, *columns}}
+    return kept | {ours: table[theirs] for ours, theirs in columns.items()}
+
+
+def _listed(table: dict) -> str:
+    return ", ".join(quotable(list(table)))
 
 
 def _column(path: Path, table: dict, name: str | None, default: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from physvae.cells import checked_numbers, kind_of
-from physvae.columns import check_declared, match, strangers
+from physvae.columns import check_declared, match, spellings, strangers
 from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
@@ -174,19 +174,14 @@ def tell_strangers(
     known = {**TRAITS, **GEOMETRY}
     check_declared(declared, [lambda name: canonical(name, known)], "a parameter")
     given = {canonical(name, known) for name in (*table.schema.names, *declared)}
-    spellings = {
-        alias: parameter.name
-        for parameter in known.values()
-        if parameter.name not in given
-        for alias in (parameter.name, *parameter.aliases)
-    }
+    missing = spellings(p for p in known.values() if p.name not in given)
     rest = [
         name
         for name in table.schema.names
         if name not in declared.values() and canonical(name, known) is None
         and not name.lower().startswith("soil")
     ]  # fmt: skip
-    return strangers(rest, spellings, str(table.path), strict=strict)
+    return strangers(rest, missing, str(table.path), strict=strict)
 
 
 def _table_blocks(

@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 
 from inversion.naming import listing
+from inversion.readers.table import read
+from physvae.cells import FILLS, MISSING
 from physvae.errors import InputError, UsageError
+from validation.fielddata import as_text
 from validation.reading import WGS84, Field, Reading, read_sheet, tidy
 
 HIGH_IMPACT = 16
@@ -131,7 +134,7 @@ def gbov(path: Path, said: Reading) -> Field:
     Overstorey (``_up``) and understorey (``_down``) add up, their errors in quadrature; Miller's
     method, else Warren's. Where a site has PAI and a modelled understorey, ``LAI_total_Miller``.
     """
-    frame = pd.read_csv(path, sep=";", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    frame = _texts(path, said)
     missing = [c for c in ("TIME_IS", "Lat_IS", "Lon_IS", "PLOT_ID") if c not in frame]
     if missing:
         raise InputError(f"{path}: expected a GBOV RM07 table with {', '.join(missing)}")
@@ -195,7 +198,7 @@ def neon(path: Path, said: Reading) -> Field:
     becomes cw [cm]. The samples are leaves of single crowns, not the mean of a pixel. Their places
     come from cfc_fieldData.csv, if it stands beside the file, by sampleID.
     """
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    frame = _texts(path, said)
     missing = [c for c in ("siteID", "collectDate", "leafMassPerArea") if c not in frame]
     if missing:
         raise InputError(f"{path}: expected a NEON cfc_LMA table with {', '.join(missing)}")
@@ -215,7 +218,7 @@ def neon(path: Path, said: Reading) -> Field:
     )
     places = path.with_name("cfc_fieldData.csv")
     if "decimalLatitude" not in frame and "sampleID" in frame and places.is_file():
-        beside = pd.read_csv(places, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        beside = _texts(places, said)
         known = beside.drop_duplicates("sampleID").set_index("sampleID")
         frame = frame.join(known[["decimalLatitude", "decimalLongitude"]], on="sampleID")
     for ours, theirs in (("lat", "decimalLatitude"), ("lon", "decimalLongitude")):
@@ -224,18 +227,24 @@ def neon(path: Path, said: Reading) -> Field:
     return tidy(table, said, source=path.name)
 
 
+def _texts(path: Path, said: Reading) -> pd.DataFrame:
+    """A table of any dialect, every cell as text, an empty one where it is missing."""
+    return read(path, said.table).map(as_text)
+
+
 def _number(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """A column as numbers, NaN where there is none, a text, or -999."""
+    """A column as numbers, NaN where there is none, a text, or a filling number."""
     if column not in frame:
         return np.full(len(frame), np.nan)
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float)
-    return np.where(values == -999, np.nan, values)
+    return np.where(np.isin(values, FILLS), np.nan, values)
 
 
 def _text(frame: pd.DataFrame, column: str) -> list[str]:
     """Cells of a column as texts, empty where nothing was measured."""
     cells = [str(c).strip()[:20] for c in frame.get(column, pd.Series("", frame.index))]
-    return ["" if c in ("-999", "-999.0", "NA", "NaN", "nan") else c for c in cells]
+    fills = [f"{fill:g}" for fill in FILLS]
+    return ["" if c.lower() in MISSING or c.removesuffix(".0") in fills else c for c in cells]
 
 
 def _excel(path: Path, sheet: str, *, skip: int) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import UsageError
 
 DEFAULT_MODEL = "sentinel-2"
@@ -52,16 +53,10 @@ Campaign = Annotated[
 Crs = Annotated[
     str | None, typer.Option(help="Of columns x and y, or of a shapefile without: EPSG:32632.")
 ]
-Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a CSV: . or ,")]
 DateFormat = Annotated[str | None, typer.Option(help="Of the dates: dmy, mdy, or %d/%m/%Y")]
 Units = Annotated[
     list[str] | None, typer.Option("--unit", help="Of a measured trait: ccc=ug/cm2; repeatable.")
 ]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option("--column", help="The table's name of a column: lai=LAI_true; repeatable."),
-]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of an Excel file.")]
 Layer = Annotated[str | None, typer.Option(help="Layer of a GeoPackage.")]
 Variable = Annotated[
     str | None, typer.Option("--map-variable", help="Variable or band of another product's map.")
@@ -72,9 +67,6 @@ Time = Annotated[str, typer.Option(help="Maps of several dates: nearest or inter
 MaxCv = Annotated[
     float | None, typer.Option(help="Leave out plots whose pixels vary more (sd / mean).")
 ]
-
-
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse columns not understood.")]
 
 
 def validate(
@@ -91,7 +83,7 @@ def validate(
     decimal: Decimal = None,
     date_format: DateFormat = None,
     unit: Units = None,
-    column: Columns = None,
+    column: ColumnNames = None,
     sheet: Sheet = None,
     layer: Layer = None,
     map_variable: Variable = None,

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from inversion.writers.table import write
 from physvae.errors import UsageError
 from validation.baselines import Baseline
 from validation.comparison import collect
 from validation.pairing import pair
-from validation.tables import escape_cells, summary
+from validation.tables import summary
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Report:
         if len(self.courses):
             tables["courses"] = self.courses
         for name, table in tables.items():
-            text = escape_cells(table).to_csv(index=False, lineterminator="\n")
-            (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+            write(table, folder / f"{name}.csv")
         (folder / "summary.md").write_text(summary(self.metrics), encoding="utf-8")
         figures = plots.figures(self.metrics, self.pairs, self.courses)
         for kind, figure in figures.items():

@@ -4,8 +4,6 @@ import html
 import math
 from collections.abc import Collection
 
-import pandas as pd
-
 COLUMNS = {
     "n": ("n", "{:d}"),
     "rmse": ("RMSE", "{:.2f}"),
@@ -23,17 +21,6 @@ COLUMNS = {
 
 SHORT = ("n", "rmse", "bias", "r", "r2", "coverage_95", "width_95")
 """The scores that fit a terminal."""
-
-
-def escape_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before texts that a spreadsheet would run as a formula."""
-
-    def safe(cell: object) -> object:
-        formula = isinstance(cell, str) and cell.lstrip()[:1] in ("=", "+", "-", "@")
-        return f"'{cell}" if formula else cell
-
-    columns = {c: frame[c] if frame[c].dtype.kind in "fiub" else frame[c].map(safe) for c in frame}
-    return pd.DataFrame(columns).rename(columns=safe)
 
 
 def summary(metrics: dict) -> str:

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from physvae.cli import SensorName, Spectra, _check_output, _counting
+from physvae.cli import SensorName, Spectra, _check_output, _counting, _open
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
 
 _WORTH_COMPILING = 4096  # rows; below, making the loops takes longer than they save
 
 Parameters = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="CSV or Parquet, a row a spectrum.")
+    Path, typer.Argument(metavar="TABLE", help="CSV, Excel or Parquet, a row a spectrum.")
 ]
 Name = Annotated[
     str, typer.Option(help="prosail-d (10 nm), prosail-d-1nm, or the folder of an emulator.")
@@ -24,7 +25,8 @@ Extrapolate = Annotated[
 
 def emulate(
     parameters: Parameters, output: Spectra, emulator: Name = "", sensor: SensorName = None,
-    allow_extrapolation: Extrapolate = False,
+    allow_extrapolation: Extrapolate = False, column: ColumnNames = None,
+    strict: Strict = False, decimal: Decimal = None, sheet: Sheet = None,
 ) -> None:  # fmt: skip
     """Emulate canopy reflectance for a table of parameters.
 
@@ -35,17 +37,19 @@ def emulate(
 
     For example: physvae emulate parameters.csv -o spectra.nc --sensor sentinel-2a
     """
+    from physvae.columns import assignments
     from physvae.emulation.requests import request_plan, write_emulated
     from physvae.spectra_writers import FORMATS
-    from physvae.tables import open_table
 
     _check_output(output, tuple(FORMATS))
     if output.resolve() == parameters.resolve():
         raise UsageError(f"--output: expected another file than the input, got {output}")
     made = _emulator(emulator or ("prosail-d-1nm" if sensor else "prosail-d"), sensor)
-    table = open_table(parameters)
+    table, columns = _open(parameters, decimal, sheet), assignments(column, "--column")
     with _counting("rows") as count:
-        plan = request_plan(table, made, count, extrapolate=allow_extrapolation)
+        plan = request_plan(
+            table, made, count, extrapolate=allow_extrapolation, columns=columns, strict=strict
+        )
     if plan.rows >= _WORTH_COMPILING:
         made.compile()
     with _counting("spectra", plan.rows) as count:

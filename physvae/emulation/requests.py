@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 
 from physvae.cells import checked_numbers, kind_of
-from physvae.columns import match
+from physvae.columns import check_declared, hints, match, spellings, strangers
 from physvae.emulation.emulator import FACTORS, Emulator
 from physvae.errors import InputError
 from physvae.files import atomic
@@ -81,6 +81,7 @@ def _emulated(
 def request_plan(
     table: TableFile, emulator: Emulator, done: Callable[[int], None], *,
     extrapolate: bool = False, columns: Mapping[str, str] = MappingProxyType({}),
+    strict: bool = False,
 ) -> Plan:  # fmt: skip
     """Find the inputs among the columns and check every value.
 
@@ -88,13 +89,17 @@ def request_plan(
     ------
     InputError
         A missing, unknown or doubled column, an empty table, a cell that is no number, or one
-        outside the box unless `extrapolate`: names the row (the first is 1) and the column.
+        outside the box unless `extrapolate`: names the row (the first is 1) and the column. With
+        `strict`, a column that is neither an input nor usual beside them.
+    UsageError
+        A declared name that is no input.
     """
     parameters = (*emulator.space.parameters, *emulator.geometry.parameters)
     inputs = ParameterSpace(parameters)
     found = _matched(table, inputs, columns)
     taken = set(found.values())
     others = [name for name in table.schema.names if name not in taken]
+    strangers(others, {}, str(table.path), strict=strict)
     kinds: dict[str, pa.DataType] = {name: pa.int64() for name in others}
     checked = partial(_blocks, table, inputs, found, extrapolate)
     plan = Plan(
@@ -130,16 +135,18 @@ def _matched(
 ) -> dict[str, str]:
     """Column by name of input; every input has one."""
     known = {p.name: p for p in space.parameters}
-    found = match(
-        table.schema.names,
-        lambda name: name if name in known else canonical(name, known),
-        declared, str(table.path),
-    )  # fmt: skip
+
+    def meaning(name: str) -> str | None:
+        return name if name in known else canonical(name, known)
+
+    check_declared(declared, [meaning], ", ".join(space.names))
+    found = match(table.schema.names, meaning, declared, str(table.path))
     missing = [name for name in space.names if name not in found]
     if missing:
         raise InputError(
             f"{table.path}: expected columns {', '.join(space.names)}, "
             f"found none for {', '.join(missing)}"
+            + hints(table.schema.names, spellings([known[name] for name in missing]))
         )
     return found
 

@@ -216,3 +216,18 @@ def test_the_shipped_card_comes_from_its_training_file(tmp_path):
     torch.testing.assert_close(
         made(theta, angles).rso, shipped(theta, angles).rso, atol=1e-5, rtol=0.0
     )
+
+
+def test_columns_are_declared_and_strangers_refused(tmp_path, capsys):
+    """`--column`, `--strict`, `--decimal`: the same as of simulate."""
+    table = write(tmp_path, head=HEAD.replace("LAI", "lia"))
+    assert call(table, "-o", tmp_path / "out.csv") == 3
+    assert "found none for lai; where lia is lai, give --column lai=lia" in capsys.readouterr().err
+    assert call(table, "-o", tmp_path / "out.csv", "--column", "lai=lia", "--strict") == 0
+    other = write(tmp_path, head=HEAD.replace("id", "remark"))
+    assert call(other, "-o", tmp_path / "out.csv", "--strict") == 3
+    assert "--strict: expected known columns, found remark" in capsys.readouterr().err
+    assert call(other, "-o", tmp_path / "out.csv", "--column", "prot=remark") == 2
+    other.write_text(other.read_text().replace(",", ";").replace(".", ","))
+    assert call(other, "-o", tmp_path / "semicolons.csv") == 0
+    assert call(other, "-o", tmp_path / "none.csv", "--decimal", ".") == 3

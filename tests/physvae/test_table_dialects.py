@@ -200,3 +200,16 @@ def test_spectra_for_training_go_by_aliases_fillings_and_dates(tmp_path):
     assert real.days.tolist() == [[0.0, 10.0]]
     assert real.reflectance[0, :, 0].isnan().tolist() == [True, False]
     assert real.angles[0, :, :2].tolist() == [[31.0, 6.0], [30.0, 5.0]]
+
+
+def test_columns_of_training_spectra_are_declared(tmp_path):
+    path = tmp_path / "spectra.csv"
+    path.write_text("B4_mean,B5\n0.1,0.2\n")
+    with pytest.raises(
+        InputError, match=r'where B4_mean is B4, say columns = \{ B4 = "B4_mean" \}'
+    ):
+        read_spectra(path, Spectra(file="x"), ("B4", "B5"))
+    real, _ = read_spectra(path, Spectra(file="x", columns={"B4": "B4_mean"}), ("B4", "B5"))
+    assert real.reflectance.tolist() == [[pytest.approx(0.1), pytest.approx(0.2)]]
+    with pytest.raises(InputError, match="expected a column red, got B4_mean, B5"):
+        read_spectra(path, Spectra(file="x", columns={"B4": "red"}), ("B4", "B5"))

@@ -158,6 +158,17 @@ def test_neon_gives_dry_matter_and_water_in_our_units(tmp_path):
     assert "lat" not in read_campaign(neon(bare, places=False), "neon").rows
 
 
+@pytest.mark.parametrize(("make", "name"), [(gbov, "gbov"), (neon, "neon")])
+def test_published_tables_are_read_in_any_dialect(tmp_path, make, name):
+    path = make(tmp_path)
+    expected = read_campaign(path, name)
+    text = path.read_text("utf-8-sig").replace(",", ";").replace(";", "\t")
+    path.write_bytes(("sep=\t\n# a remark\n" + text).encode("utf-16"))
+    found = read_campaign(path, name)
+    pd.testing.assert_frame_equal(found.rows, expected.rows)
+    assert found.notes == expected.notes
+
+
 MADE = {"FRM_Veg": frm4veg, "BelSAR": belsar, "GBOV": gbov, "cfc": neon}
 NUMBERS = {
     "barrax": {"n": 4, "bias": 3.0 - 2.2},
