@@ -1,20 +1,24 @@
 """All or nothing: write beside the goal under a temporary name, then rename.
 
 A reader of the final name sees the old result or the new one, never a part of either; whatever
-goes wrong, an interruption included, the temporary files are removed.
+goes wrong, an interruption included, the temporary files are removed; those of a process that was
+killed are removed by the next one (see `physvae.temporary_names`).
 """
 
 import errno
 import os
-import secrets
-import shutil
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-REMOVALS, PAUSE = 50, 0.05  # attempts to remove a folder, and seconds between them
+from physvae.temporary_names import (
+    new_token,
+    remove,
+    remove_leftovers,
+    stepped_aside,
+    temporary_name,
+)
 
 
 @contextmanager
@@ -39,8 +43,10 @@ def atomic_group(*finals: Path) -> Iterator[list[Path]]:
     OSError
         The folder is read-only, the disk is full: names the goal. Nothing is left behind.
     """
-    token = secrets.token_hex(4)
-    temporaries = [path.with_name(f".{path.stem}-{token}.part{path.suffix}") for path in finals]
+    token = new_token()
+    for final in finals:
+        remove_leftovers(final)
+    temporaries = [temporary_name(final, token) for final in finals]
     try:
         yield temporaries
         for temporary in temporaries:
@@ -52,8 +58,20 @@ def atomic_group(*finals: Path) -> Iterator[list[Path]]:
         raise OSError(f"{finals[-1]}: cannot be written, {reason}") from error
     finally:
         for folder in {path.parent for path in finals}:
-            for leftover in folder.glob(f".*-{token}.part*"):
-                _remove(leftover)
+            for leftover in folder.glob(f".*-{token}.*"):
+                remove(leftover)
+
+
+@contextmanager
+def working_folder(final: Path) -> Iterator[Path]:
+    """Lend an empty folder beside `final`, removed at the end whatever happens."""
+    remove_leftovers(final)
+    folder = temporary_name(final, new_token())
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 @contextmanager
@@ -106,12 +124,13 @@ def read_regular(path: Path, most: int) -> bytes:
 def _replace(temporary: Path, final: Path) -> None:
     """Rename; a folder cannot be renamed over a full one, so the old one steps aside first."""
     if final.is_dir():
-        old = temporary.with_suffix(".old")
-        final.rename(old)
+        old = stepped_aside(temporary)
         try:
+            final.rename(old)
             temporary.rename(final)
-        except OSError:
-            old.rename(final)
+        except BaseException:
+            if old.exists() and not final.exists():
+                old.rename(final)
             raise
     else:
         os.replace(temporary, final)
@@ -131,14 +150,3 @@ def _sync(path: Path) -> None:
     finally:
         os.close(handle)
 
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder; Zarr's threads may still be writing into one that failed."""
-    if not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    for _ in range(REMOVALS):
-        shutil.rmtree(path, ignore_errors=True)
-        time.sleep(PAUSE)
-        if not path.exists():
-            return

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from inversion.writers.table import write
 from physvae.errors import UsageError
+from physvae.files import working_folder
 from validation.baselines import Baseline
 from validation.comparison import collect
 from validation.pairing import pair
@@ -60,13 +60,12 @@ class Report:
         if directory.exists() and not directory.is_dir():
             raise UsageError(f"report: expected a folder, got the file {directory}")
         directory.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{directory.name}."
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=directory.parent) as temporary:
-            self._render(Path(temporary))
-            made = sorted(path.name for path in Path(temporary).iterdir())
+        with working_folder(directory) as temporary:
+            self._render(temporary)
+            made = sorted(path.name for path in temporary.iterdir())
             directory.mkdir(exist_ok=True)
             for name in made:
-                os.replace(Path(temporary, name), directory / name)
+                os.replace(temporary / name, directory / name)
         return [directory / name for name in made]
 
     def _render(self, folder: Path) -> None:

@@ -34,6 +34,7 @@ from inversion.summary import Summary
 from inversion.writers.style import item, qml
 from inversion.writers.work import Work
 from physvae.files import disk_errors
+from physvae.temporary_names import final_name
 
 BLOCK = 512
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -81,7 +82,7 @@ def write(
         _lay_out(template[flags], work, quality, None)
     sidecar.write_text(with_summary(work.begun(), summary()) + "\n", encoding="utf-8")
     style.write_text(qml(summary()), encoding="utf-8")
-    output = _named_as(estimates)
+    output = final_name(estimates)
     record, _, _, flagged, main = files(output)
     assets = {"estimates": main, "quality": flagged, "provenance": record}
     described = item(output, template, assets, COG_TYPE).to_dict(include_self_link=False)
@@ -167,12 +168,6 @@ def _describe(layers: Any, template: xr.Dataset) -> None:
             masks = " ".join(map(str, attributes["flag_masks"]))
             tags = {"flag_masks": masks, "flag_meanings": attributes["flag_meanings"]}
             layers.update_tags(index, **tags)
-
-
-def _named_as(temporary: Path) -> Path:
-    """Return the name that a temporary file will bear: .out-1f2e3d4c.part.tif is out.tif."""
-    stem = temporary.name.removeprefix(".").rsplit(".part", 1)[0].rsplit("-", 1)[0]
-    return temporary.with_name(stem + temporary.suffix)
 
 
 def packing_of(traits: Mapping[str, Any], variables: Sequence[str]) -> dict[str, float]:

@@ -3,16 +3,20 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import rioxarray  # noqa: F401
 import xarray as xr
 from rio_cogeo import cog_validate
 
 from inversion import retrieve
+from inversion.kernel import STATISTICS
 from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
 from inversion.writers import check_output, maps, table
@@ -226,3 +230,49 @@ def test_a_folder_that_a_thread_fills_again_is_removed_in_the_end(tmp_path, monk
         fail()
     assert len(calls) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+SUFFIXES = (".tif", ".nc", ".zarr", ".csv", ".parquet")
+WRITES = """
+import sys, threading, time
+import physvae.files
+sys.path.insert(0, sys.argv[1])
+import test_writers
+reached = []
+def stop(path):
+    reached.append(path)
+    if len(reached) == len(test_writers.SUFFIXES):
+        print("!", flush=True)
+    time.sleep(60)
+physvae.files._flush = stop
+for suffix in test_writers.SUFFIXES:
+    arguments = sys.argv[2], suffix
+    threading.Thread(target=test_writers.write_small, args=arguments, daemon=True).start()
+time.sleep(60)
+"""
+
+
+def write_small(folder, suffix) -> None:
+    if suffix in (".csv", ".parquet"):
+        table.write(pd.DataFrame({"lai": [1.0, 2.0]}), Path(folder, f"table{suffix}"))
+        return
+    layers = {f"lai{statistic}": (("y", "x"), np.ones((4, 4), "f4")) for statistic in STATISTICS}
+    image = xr.Dataset(layers, {"y": np.arange(4.0), "x": np.arange(4.0)}).chunk()
+    image["quality"] = xr.zeros_like(image["lai"], "uint16")
+    for name, layer in image.items():
+        layer.attrs |= {"long_name": name, "units": "1"}
+    maps.write(image.rio.write_crs(32632), Path(folder, f"map{suffix}"), resume=True)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
+    """Killed with five files complete under temporary names; the maps go on where they were."""
+    arguments = [sys.executable, "-c", WRITES, str(Path(__file__).parent), str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as child:
+        assert child.stdout.read(1) == b"!"
+        child.kill()
+    parts = {path.suffix for path in tmp_path.iterdir() if ".part" in path.name}
+    assert parts == {*SUFFIXES, ".json", ".qml"}
+    for suffix in SUFFIXES:
+        write_small(tmp_path, suffix)
+    assert not list(tmp_path.glob(".*"))
+    assert {path.suffix for path in tmp_path.iterdir()} == parts
