@@ -4,22 +4,23 @@ With workers only the path of the model travels; each process loads it once (see
 """
 
 import logging
-import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import xarray as xr
 
 from inversion.writers.maps import Gather, one_by_one
-from physvae.errors import UsageError
+from physvae.errors import RunError, UsageError
 
 AHEAD = 2
 """Portions that are under way at once, so that no worker waits for the end of a portion."""
 PATIENCE = 30.0
 """Seconds to wait for a scheduler."""
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+BETWEEN = 1.0
+"""Seconds between two looks at the workers."""
 
 
 @contextmanager
@@ -37,55 +38,75 @@ def computing(workers: int | None = None, scheduler: str | None = None) -> Itera
     ------
     UsageError
         Both are given, or no scheduler answers there.
+    RunError
+        Processes die again and again, or none starts.
     """
     if workers and scheduler:
         raise UsageError("--workers and --scheduler: expected one of them, got both")
     if not workers and not scheduler:
         yield one_by_one
         return
-    with _client(workers, scheduler) as client:
-        yield lambda parts: _ahead(client, parts)
+    with _local(workers) if workers else _remote(str(scheduler)) as (client, check):
+        yield lambda parts: _ahead(client, parts, check)
 
 
 @contextmanager
-def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
+def _remote(scheduler: str) -> Iterator[tuple[Any, Callable[[], None]]]:
+    from distributed import Client
+
+    try:
+        with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
+            yield client, lambda: None
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UsageError(
+            f"--scheduler: expected a Dask scheduler at {scheduler}, found none: {error}"
+        ) from error
+
+
+@contextmanager
+def _local(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """Lend a client of processes on this machine, and what looks after them."""
     from distributed import Client, LocalCluster
 
-    if scheduler:
-        try:
-            with Client(scheduler, timeout=PATIENCE, set_as_default=False) as client:
-                yield client
-        except (OSError, TimeoutError, ValueError) as error:
-            raise UsageError(
-                f"--scheduler: expected a Dask scheduler at {scheduler}, found none: {error}"
-            ) from error
-        return
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    from inversion.workers import running
+
     options: dict[str, Any] = {
-        "n_workers": workers, "threads_per_worker": 1, "processes": True,
-        "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR,
+        "n_workers": 0, "processes": False, "host": "127.0.0.1", "protocol": "tcp",
+        "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR,
     }  # fmt: skip
-    os.environ.update(ONE_THREAD)  # what the processes inherit
-    try:
-        with (
-            LocalCluster(**options) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with (
+        LocalCluster(**options) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        running(cluster.scheduler_address, count) as workers,
+    ):
+        yield client, lambda: workers.check(len(cluster.scheduler.workers))
 
 
-def _ahead(client: Any, parts: Iterable[xr.Dataset]) -> Iterator[xr.Dataset]:
+def _ahead(
+    client: Any, parts: Iterable[xr.Dataset], check: Callable[[], None]
+) -> Iterator[xr.Dataset]:
     """Compute parts on the cluster, some at once, and hand them out in their order."""
     waiting: deque[Any] = deque()
     for part in parts:
         waiting.append(client.compute(part))
         if len(waiting) > AHEAD:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft(), check)
     while waiting:
-        yield waiting.popleft().result()
+        yield _result(waiting.popleft(), check)
+
+
+def _result(future: Any, check: Callable[[], None]) -> xr.Dataset:
+    """Wait for a part while its workers are looked after."""
+    from distributed.scheduler import KilledWorker
+
+    ended = Event()
+    future.add_done_callback(lambda _: ended.set())
+    while not ended.wait(BETWEEN):
+        check()
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise RunError(
+            f"workers: expected processes that go on, {error.allowed_failures + 1} died at the"
+            " same block; where memory is short, take fewer --workers or a smaller --chunk"
+        ) from error

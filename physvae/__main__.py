@@ -16,8 +16,9 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
-from physvae.errors import InputError, PartialError, UsageError
+from physvae.errors import InputError, PartialError, RunError, UsageError
 from physvae.messages import plain_streams
+from physvae.sentences import sentence
 
 GROUP = "physvae.commands"
 INTERRUPTED = 130
@@ -80,7 +81,7 @@ def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in takewhile(lambda text: text.startswith("-"), arguments):
             traceback.print_exception(error)
-        print(f"error: {_sentence(error)}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return _exit_code(error)
 
 
@@ -132,25 +133,15 @@ def _unavailable(name: str, error: Exception) -> Callable[[], None]:
     """Stand in for a command that cannot be loaded, so that the others still work."""
 
     def command() -> None:
-        raise RuntimeError(f"{name}: cannot be loaded, {_sentence(error)}") from error
+        raise RunError(f"{name}: cannot be loaded, {sentence(error)}") from error
 
-    command.__doc__ = f"Not available: {_sentence(error)}"
+    command.__doc__ = f"Not available: {sentence(error)}"
     return command
 
 
 def _exit_code(error: BaseException) -> int:
     known = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
     return getattr(error, "exit_code", 1) if known is None else known
-
-
-def _sentence(error: BaseException) -> str:
-    """Return what happened, on one line; an error nobody foresaw also names its type."""
-    if isinstance(error, (typer.Abort, KeyboardInterrupt)):
-        return "interrupted"
-    described = getattr(error, "format_message", None)
-    text = " ".join((described() if described else str(error)).split())
-    foreseen = described or isinstance(error, (UsageError, InputError, PartialError, OSError))
-    return text if foreseen and text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 if __name__ == "__main__":

@@ -15,3 +15,7 @@ class ModelError(InputError):
 
 class PartialError(RuntimeError):
     """Some of the work was done; the message lists what is missing (exit code 4)."""
+
+
+class RunError(RuntimeError):
+    """The work cannot be done here: memory is short, a process dies again and again (exit 1)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from physvae import checkpoint
 from physvae.config import Config
 from physvae.decoders import canopy
+from physvae.errors import RunError
 from physvae.objective import decode_draws, loss_terms
 from physvae.plans import LibrarySoil
 from physvae.priors import Prior
@@ -179,9 +180,7 @@ class Trainer:
         losses = {"loss": float(sum(terms.values(), torch.zeros((), device=self.device)))}
         losses |= {name: float(value) for name, value in terms.items()}
         if not np.isfinite(losses["loss"]):
-            raise RuntimeError(
-                f"training: expected a finite loss at step {self.step}, got {losses}"
-            )
+            raise RunError(f"training: expected a finite loss at step {self.step}, got {losses}")
         self.log.append({"step": self.step, **losses})
         return losses
 

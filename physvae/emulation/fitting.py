@@ -14,6 +14,7 @@ from physvae.emulation.moments import linear_vae
 from physvae.emulation.plans import EmulatorConfig, NetworkPlan
 from physvae.emulation.sources import ProsailSource
 from physvae.emulation.vae import Decoder, SpectraVAE
+from physvae.errors import RunError
 
 
 def fit_network(config: EmulatorConfig, source: AnySource, report: Report) -> Emulator:
@@ -116,7 +117,7 @@ def _optimiser(parameters, config, steps: int, rate: float = 1.0):
 
 def _step(loss: Tensor, parameters, optimiser, schedule) -> None:
     if not torch.isfinite(loss):
-        raise RuntimeError(f"training: expected a finite loss, got {float(loss)}")
+        raise RunError(f"training: expected a finite loss, got {float(loss)}")
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(list(parameters), 1.0)

@@ -2,18 +2,24 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from distributed import Client, LocalCluster
 
-from inversion import cluster, retrieve
+from inversion import cluster, retrieve, workers
 from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
 from inversion.writers import maps
-from physvae.__main__ import run
+from physvae.__main__ import INTERRUPTED, run
+from physvae.errors import RunError
 
 COMMAND = EntryPoint("retrieve", "inversion.cli:retrieve", "physvae.commands")
 OPTIONS = ("--variables", "lai,cab", "--chunk", "32")
@@ -82,13 +88,102 @@ def test_f4_a_killed_worker_is_survived(running, image, serial, tmp_path):
     assert contents(tmp_path) == serial
 
 
+DYING = """
+import os, sys
+from pathlib import Path
+count = Path(__file__).with_name("starts")
+if "distributed.cli.dask_worker" in sys.orig_argv:
+    starts = len(count.read_text()) if count.exists() else 0
+    count.write_text("x" * (starts + 1))
+    if starts < {lives}:
+        print("no such library", file=sys.stderr, flush=True)
+        os._exit(7)
+"""
+
+
+@pytest.fixture
+def dying(tmp_path, monkeypatch):
+    """Let so many worker processes die as soon as they start; the file counts all starts."""
+
+    def kill(lives: int):
+        folder = tmp_path / "customised"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(DYING.format(lives=lives))
+        monkeypatch.syspath_prepend(folder)
+        return folder / "starts"
+
+    return kill
+
+
+def test_workers_that_die_at_start_up_are_named(dying, image, shipped, tmp_path, capsys):
+    starts = dying(100)
+    goal = tmp_path / "map" / "out.tif"
+    goal.parent.mkdir()
+    assert command(image, "-o", goal, *OPTIONS, "--workers", 2) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == (
+        "error: --workers: expected processes that go on, one ended with exit code 7 and said: "
+        "no such library"
+    )
+    assert len(starts.read_text()) <= 2 * workers.STARTS
+    assert not list(goal.parent.iterdir())
+
+
+def test_workers_that_never_join_are_not_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "JOINED", 0.0)
+    with (
+        pytest.raises(RunError, match="expected a worker within 0 s, none has started"),
+        workers.running("tcp://127.0.0.1:9", 1) as started,
+    ):
+        started.check(0)
+
+
+def children(parent: int) -> set[int]:
+    """Processes that a process has started."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text("utf-8", "replace").rpartition(")")[2].split()[1]) == parent:
+                found.add(int(path.parent.name))
+    return found
+
+
 @pytest.mark.slow
-def test_processes_of_a_cluster_give_the_same_map(data_dir, tmp_path):
-    """N4: the same file to 1e-6 whether threads or processes computed it."""
+def test_sigterm_ends_a_run_with_workers_and_all_of_its_processes(geotiff, meadow, tmp_path):
+    """The exit code is that of a run without workers; what is done is kept."""
+    source = geotiff(meadow(2048, 64))
+    goal = tmp_path / "map" / "out.tif"
+    goal.parent.mkdir()
+    arguments = [source, "-o", goal, "--chunk", 64, "--variables", "lai", "--workers", 2]
+    run_ = subprocess.Popen(
+        [sys.executable, "-m", "physvae", "retrieve", *map(str, arguments)],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    journal = goal.parent / ".out.tif.work/done-1-of-1"
+    while run_.poll() is None and not journal.is_file():
+        time.sleep(0.05)
+    processes = children(run_.pid)
+    run_.send_signal(signal.SIGTERM)
+    told = run_.communicate(timeout=20)[1].splitlines()
+    assert run_.returncode == INTERRUPTED
+    assert told[-1] == "error: interrupted"
+    assert len(processes) == 2
+    assert not [process for process in processes if Path(f"/proc/{process}").exists()]
+    assert [path.name for path in goal.parent.iterdir()] == [".out.tif.work"]
+
+
+@pytest.mark.slow
+def test_processes_of_a_cluster_give_the_same_map(data_dir, tmp_path, dying):
+    """N4: the same file to 1e-6 whether threads or processes computed it.
+
+    The first process dies as it starts; another one takes its place.
+    """
+    starts = dying(1)
     source = data_dir / "rasters" / "Strickhof_S2A_MSIL2A_20220421T101601_R065_T32TMT.tif"
     options = ["--scale", 1e-4, "--variables", "lai", "--chunk", 32]
     assert command(source, "-o", tmp_path / "a.tif", *options) == 0
     assert command(source, "-o", tmp_path / "b.tif", *options, "--workers", 1) == 0
+    assert len(starts.read_text()) == 2
     with rasterio.open(tmp_path / "a.tif") as one, rasterio.open(tmp_path / "b.tif") as other:
         np.testing.assert_allclose(other.read(), one.read(), atol=1e-6)
 

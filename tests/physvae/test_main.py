@@ -6,7 +6,9 @@ import time
 from importlib import metadata
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+import torch
 import typer
 
 from physvae import errors
@@ -36,6 +38,18 @@ def partial() -> None:
 
 def failed() -> None:
     raise ZeroDivisionError("division by zero")
+
+
+def large() -> None:
+    np.empty(1 << 57, np.float64)
+
+
+def large_tensor() -> None:
+    torch.empty(1 << 58)
+
+
+def died() -> None:
+    raise errors.RunError("--workers: expected processes that go on, one ended")
 
 
 def disk() -> None:
@@ -73,8 +87,14 @@ def points(*names: str) -> list[Point]:
         ("refused", 3, "error: field.csv: expected a column B4, got none\n"),
         ("model", 3, "error: net.pt: expected a model folder, got a pickle\n"),
         ("partial", 4, "error: 2 of 9 tiles are missing: a, b\n"),
-        ("failed", 1, "error: ZeroDivisionError: division by zero\n"),
-        ("disk", 1, "error: [Errno 28] No space left on device: 'map.tif'\n"),
+        ("died", 1, "error: --workers: expected processes that go on, one ended\n"),
+        (
+            "failed",
+            1,
+            "error: not foreseen: division by zero (ZeroDivisionError); physvae --debug COMMAND"
+            " ... shows where it arose\n",
+        ),
+        ("disk", 1, "error: map.tif: No space left on device\n"),
         ("interrupted", 130, "error: interrupted\n"),
     ],
 )
@@ -83,6 +103,21 @@ def test_an_error_is_one_sentence_and_an_exit_code(name, code, sentence, capsys)
     assert run([name], commands) == code
     out, err = capsys.readouterr()
     assert (out, err) == ("", sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("large", "1.00 EiB for an array"), ("large_tensor", "allocate 1152921504606846976 bytes")],
+)
+def test_memory_that_is_short_is_told_with_what_to_do(name, size, capsys):
+    assert run([name], points("fine", name)) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: memory: expected enough for the work, got: ")
+    assert size in told
+    assert told.endswith(
+        "; take a smaller --chunk, fewer --variables, fewer --workers or a smaller input\n"
+    )
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize(
