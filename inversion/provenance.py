@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inversion.identity import ends
+from inversion.readers.probe import probe
 from inversion.summary import Summary
 
 SMALL = 1 << 20
@@ -93,6 +94,7 @@ def _kept(output: Path) -> str:
         return json.loads((output / "zarr.json").read_text("utf-8"))["attributes"]["provenance"]
     import netCDF4
 
+    probe(str(output))
     with netCDF4.Dataset(output) as file:
         return file.getncattr("provenance")
 

@@ -16,6 +16,7 @@ import zarr
 from torch import Tensor
 
 from physvae.cells import without_fills
+from physvae.codecs import check_codecs
 from physvae.columns import nearest
 from physvae.config import Config, Spectra
 from physvae.dates import parse_date
@@ -193,14 +194,18 @@ def _longer(part: Tensor, dates: int) -> Tensor:
 def _patches(path: Path, bands: tuple[str, ...], size: int | None) -> tuple[RealSpectra, Tensor]:
     """Patches cut to `size` a side, or all pixels; every fifth patch is held out."""
     try:
+        check_codecs(path)
         store: Any = zarr.open_group(path, mode="r")
         array = store["reflectance"]
         names = list(array.attrs.get("bands", store.attrs.get("bands", ())))
         values = np.asarray(array[:], dtype=np.float32)
         angles = np.asarray(store["angles"][:], np.float32) if "angles" in store else None
-    except (OSError, KeyError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # zarr raises many kinds
         raise InputError(
-            f"{path}: expected a Zarr group with reflectance [patch, y, x, band], got {error}"
+            f"{path}: expected a Zarr group with reflectance [patch, y, x, band], "
+            f"got {str(error)[:80]}"
         ) from None
     if values.ndim != 4 or set(bands) - set(names):
         raise InputError(f"{path}: expected reflectance [patch, y, x, band] with bands {bands}")

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import zarr
 from zarr.storage import ZipStore
 
+from physvae.codecs import check_codecs
 from physvae.config import Spectra
 from physvae.errors import InputError
 
@@ -66,14 +66,19 @@ def _sample(source: str, blob: bytes, entry: Spectra, bands: tuple[str, ...]) ->
         file.write(blob)
         file.flush()
         try:
+            check_codecs(file.name)
             with ZipStore(file.name, mode="r") as store:
                 group: Any = zarr.open_group(store, mode="r")
                 if any(group[name].nbytes > MOST for name in ("bands", "band")):
                     raise ValueError(f"an array of more than {MOST >> 20} MiB")
                 values, names = np.asarray(group["bands"][:]), np.asarray(group["band"][:])
                 classes = np.asarray(group[entry.mask][:]) if entry.mask else None
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise InputError(f"{source}: expected a group with bands, got {error}") from None
+        except InputError as error:
+            raise InputError(str(error).replace(file.name, source)) from None
+        except Exception as error:  # zarr raises many kinds
+            raise InputError(
+                f"{source}: expected a group with bands, got {str(error)[:80]}"
+            ) from None
     known = [str(name).replace("B0", "B") for name in names]
     if absent := [band for band in bands if band not in known]:
         raise InputError(f"{source}: expected bands {', '.join(bands)}, got none of {absent[0]}")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from inversion.naming import listing
 from inversion.readers.table import read
+from inversion.readers.vector import read_vector
 from physvae.cells import FILLS, MISSING
 from physvae.errors import InputError, UsageError
 from validation.fielddata import as_text
@@ -120,10 +121,12 @@ def _outlines(folder: Path, plots: pd.Series):
     files = [*folder.glob("BelSAR.kml"), *folder.glob("BELSAR_*_fields/*.shp")]
     named: dict[str, Any] = {}
     for path in files:
-        for layer in geopandas.list_layers(path)["name"]:
-            shapes = geopandas.read_file(path, layer=str(layer)).to_crs(WGS84)
-            names = shapes["Name"] if "Name" in shapes else shapes["id"]
-            named |= dict(zip(names.astype(str).str.strip(), shapes.geometry, strict=True))
+        shapes = read_vector(path)
+        names = shapes.get("Name", shapes.get("id"))
+        if names is None or shapes.crs is None:
+            raise InputError(f"{path}: expected outlines with Name or id and a reference system")
+        places = shapes.geometry.to_crs(WGS84)
+        named |= dict(zip(names.astype(str).str.strip(), places, strict=True))
     found: Any = [named.get(plot) for plot in plots]
     return geopandas.GeoSeries(found, crs=WGS84) if files else None
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inversion.naming import listing
+from inversion.readers.probe import probe
+from physvae.codecs import check_codecs
 from physvae.errors import InputError
 from validation.dates import parse_date
 
@@ -99,13 +101,7 @@ def _a_date(stamp: object) -> date | None:
 
 def _raster(path: Path) -> dict[str, Any]:
     """Bands of a GeoTIFF by their description, and those of the quality file beside it."""
-    import rioxarray
-    from rasterio.errors import RasterioError
-
-    try:
-        image: Any = rioxarray.open_rasterio(path, mask_and_scale=True, cache=False)
-    except (RasterioError, OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a map, got {str(error)[:80]}") from error
+    image = _geotiff(path, mask_and_scale=True)
     names = image.attrs.get("long_name", ())
     names = (names,) if isinstance(names, str) else tuple(names)
     names = names if len(names) == image.sizes["band"] else ()
@@ -113,9 +109,19 @@ def _raster(path: Path) -> dict[str, Any]:
     found = {label: image[i] for i, label in enumerate(labels)}
     beside = path.with_name(f"{path.stem}_quality{path.suffix}")
     if "quality" not in found and beside.exists():
-        quality: Any = rioxarray.open_rasterio(beside, cache=False)
-        found["quality"] = quality[0]
+        found["quality"] = _geotiff(beside)[0]
     return found
+
+
+def _geotiff(path: Path, **options: bool) -> Any:
+    """Open a GeoTIFF, and no file that GDAL would take for another kind and follow."""
+    import rioxarray
+    from rasterio.errors import RasterioError
+
+    try:
+        return rioxarray.open_rasterio(path, cache=False, driver="GTiff", **options)
+    except (RasterioError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a map, got {str(error)[:80]}") from error
 
 
 def _padded(names: tuple, image: Any) -> tuple:
@@ -128,7 +134,14 @@ def _dataset(path: Path) -> dict[str, Any]:
     import xarray as xr
 
     try:
-        opened: Any = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
+        if path.is_dir():
+            check_codecs(str(path))
+            opened: Any = xr.open_zarr(path)
+        else:
+            probe(str(path))
+            opened = xr.open_dataset(path, engine="netcdf4")
+    except InputError:
+        raise
     except Exception as error:  # every engine raises its own
         raise InputError(f"{path}: expected a map, got {str(error)[:80]}") from error
     opened = opened.rename({a: b for a, b in _AXES.items() if a in opened.dims})

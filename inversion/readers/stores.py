@@ -19,12 +19,12 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from inversion.radiometry import Radiometry
-from inversion.readers.codecs import check_codecs
 from inversion.readers.content import product
 from inversion.readers.metadata import from_attribute
 from inversion.readers.probe import probe
 from inversion.readers.rasters import Grid, Span, crs_of
 from inversion.readers.refusal import reason
+from physvae.codecs import check_codecs
 from physvae.errors import InputError
 
 ENGINES = ("zarr", "netcdf4")

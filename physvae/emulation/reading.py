@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from physvae.codecs import check_codecs
 from physvae.emulation.plans import TablePlan
 from physvae.errors import InputError
 from physvae.tables import read_table
@@ -66,10 +67,13 @@ def _from_store(path: Path, plan: TablePlan) -> Pairs:
     import zarr
 
     try:
+        check_codecs(path)
         group: Any = zarr.open_group(path, mode="r")
         arrays = dict(group.arrays())
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected a Zarr store, got {error}") from None
+    except InputError:
+        raise
+    except Exception as error:  # zarr raises many kinds
+        raise InputError(f"{path}: expected a Zarr store, got {str(error)[:80]}") from None
     if plan.spectra not in arrays or arrays[plan.spectra].ndim != 2:
         raise InputError(
             f"{path}: expected the array {plan.spectra} [row, wavelength], "

@@ -1,7 +1,9 @@
 """Tar shards of zipped Zarr samples, written here as TerraMesh lays them out."""
 
 import io
+import json
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import zarr
 from zarr.storage import ZipStore
 
 from physvae.config import Spectra, parse_config
+from physvae.emulation.plans import TablePlan
+from physvae.emulation.reading import read_pairs
 from physvae.errors import InputError
 from physvae.plans import SpatialPlan
 from physvae.real_spectra import read_all, read_spectra
@@ -72,6 +76,32 @@ def test_a_training_file_can_name_a_shard(shard, tmp_path):
     config = parse_config(SMALL | {"spectra": [entry]}, "shard")
     assert read_all(config, tmp_path).reflectance.shape == (5 * 40, 3)
     assert torch.isfinite(read_all(config, tmp_path).reflectance).all()
+
+
+def test_a_codec_that_runs_code_is_refused_unread(tmp_path):
+    """In a sample of a shard, in patches and in a table of an emulator."""
+    zarr.open_group(tmp_path / "x.zarr", mode="w", zarr_format=2).create_array(
+        "bands", shape=(4, 4), dtype="i2"
+    )
+    document = tmp_path / "x.zarr" / "bands" / ".zarray"
+    about = json.loads(document.read_text()) | {"compressor": {"id": "pickle", "protocol": 4}}
+    document.write_text(json.dumps(about))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in (".zgroup", "bands/.zarray"):
+            archive.write(tmp_path / "x.zarr" / name, name)
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        member = tarfile.TarInfo("a.zarr.zip")
+        member.size = len(buffer.getvalue())
+        tar.addfile(member, io.BytesIO(buffer.getvalue()))
+    plan = TablePlan(file="x.zarr", spectra="bands", parameters=("n",))
+    for read in (
+        lambda: read_spectra(tmp_path / "x.tar", ENTRY, BANDS),
+        lambda: read_spectra(tmp_path / "x.zarr", ENTRY, BANDS),
+        lambda: read_pairs(tmp_path / "x.zarr", plan),
+    ):
+        with pytest.raises(InputError, match=r"x\.\w+.*found 'pickle', which is not run"):
+            read()
 
 
 def test_what_is_no_shard_is_refused(shard, tmp_path):

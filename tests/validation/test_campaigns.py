@@ -133,6 +133,28 @@ def test_belsar_takes_outlines_from_shapefiles_too(tmp_path):
     assert rows["geometry"][3].bounds == pytest.approx((4, 50, 5, 51), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            "<OGRVRTDataSource><OGRVRTLayer name='x'><SrcDataSource>/etc/passwd</SrcDataSource>"
+            "</OGRVRTLayer></OGRVRTDataSource>",
+            "found a file that points at others",
+        ),
+        (
+            "<OGRWFSDataSource><URL>http://127.0.0.1:9/</URL></OGRWFSDataSource>",
+            "points at others",
+        ),
+        ("<kml><Placemark/></kml>", "expected a placemark with a shape"),
+    ],
+)
+def test_s9_outlines_of_belsar_point_at_no_other_file(tmp_path, content, said):
+    path = belsar(tmp_path)
+    (tmp_path / "BelSAR.kml").write_text(content, "utf-8")
+    with pytest.raises(InputError, match=said):
+        read_campaign(path, "belsar")
+
+
 def test_gbov_adds_both_storeys_and_drops_what_it_flags_itself(tmp_path):
     """√(0.3² + 0.4²) = 0.5; flags from 16 on are of high impact; a broken cell is no number."""
     rows, notes = read_campaign(gbov(tmp_path), "gbov")

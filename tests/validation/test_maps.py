@@ -1,5 +1,6 @@
 """Plots find their pixels: places, weights, dates and the reasons why there is nothing."""
 
+import json
 from datetime import date
 
 import numpy as np
@@ -213,6 +214,42 @@ def test_what_is_no_map_is_refused(tmp_path, name, content, said):
         open_product(tmp_path / name, "lai")
     with pytest.raises(InputError, match="no such file"):
         open_product(tmp_path / "absent.tif", "lai")
+
+
+def test_s5_a_map_that_points_at_another_is_refused_under_any_name(tmp_path):
+    """GDAL would follow the VRT to the map that is there; so would the file of quality."""
+    there = tmp_path / "there.tif"
+    geotiff(there)
+    vrt = (
+        '<VRTDataset rasterXSize="5" rasterYSize="4"><VRTRasterBand dataType="Float32" band="1">'
+        f"<SimpleSource><SourceFilename>{there}</SourceFilename><SourceBand>1</SourceBand>"
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    (tmp_path / "map.tif").write_text(vrt)
+    with pytest.raises(InputError, match=r"map\.tif: expected a map"):
+        open_product(tmp_path / "map.tif", "lai")
+    (tmp_path / "there_quality.tif").write_text(vrt)
+    with pytest.raises(InputError, match=r"there_quality\.tif: expected a map"):
+        open_product(there, "lai")
+
+
+def test_s10_a_map_whose_codec_runs_code_is_refused_unread(tmp_path):
+    xr.Dataset({"lai": (("y", "x"), VALUES)}).to_zarr(tmp_path / "map.zarr", zarr_format=2)
+    document = tmp_path / "map.zarr" / "lai" / ".zarray"
+    about = json.loads(document.read_text()) | {"compressor": {"id": "pickle", "protocol": 4}}
+    document.write_text(json.dumps(about))
+    with pytest.raises(InputError, match="found 'pickle', which is not run"):
+        open_product(tmp_path / "map.zarr", "lai")
+
+
+def test_f12_a_damaged_netcdf_is_looked_at_by_a_child_first(tmp_path, monkeypatch):
+    def lost(path):
+        raise InputError(f"{path}: expected a readable NetCDF")
+
+    xr.Dataset({"lai": (("y", "x"), VALUES)}).to_netcdf(tmp_path / "map.nc")
+    monkeypatch.setattr("validation.products.probe", lost)
+    with pytest.raises(InputError, match=r"map\.nc: expected a readable NetCDF"):
+        open_product(tmp_path / "map.nc", "lai")
 
 
 @pytest.mark.parametrize("rules", [{"window": 2}, {"window": 0}, {"time": "mean"}])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from inversion.readers.content import TEXT_MAX
 from physvae.errors import InputError
 
 NUMERIC = ("astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize", "shuffle")
@@ -26,11 +25,13 @@ TYPE_3 = re.compile(
     r"bool|u?int(8|16|32|64)|float(16|32|64)|string|bytes|variable_length_bytes"
     r"|fixed_length_utf32|null_terminated_bytes|numpy\.(datetime|timedelta)64"
 )
+TEXT_MAX = 64 << 20
+"""Bytes of a document of metadata."""
 CHUNK_MAX = 1 << 31
 """Numbers of a chunk; those of products have less than 2 to the power of 26."""
 
 
-def check_codecs(path: str, group: str = "") -> None:
+def check_codecs(path: str | Path, group: str = "") -> None:
     """Refuse a group whose arrays name another codec or type than those of the list.
 
     Raises
