@@ -19,6 +19,7 @@ Keys that are not named here describe how the factors were found; they are kept 
 import hashlib
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,7 +108,9 @@ def load_calibration(path: str | Path) -> Calibration:
         raise InputError(f"{path}: expected a calibration in JSON, got {error}") from error
     kind = content.get("format") if isinstance(content, dict) else None
     if kind != FORMAT or content.get("schema") != SCHEMA:
-        raise InputError(f"{path}: expected the format {FORMAT}, schema {SCHEMA}, got {kind!r}")
+        raise InputError(
+            f"{path}: expected the format {FORMAT}, schema {SCHEMA}, got {reprlib.repr(kind)}"
+        )
     traits = content.get("traits")
     if not isinstance(traits, dict) or not traits:
         raise InputError(f"{path}: traits: expected at least one, got none")

@@ -7,6 +7,7 @@ Only those of this list are let in, before any chunk is read, whatever the versi
 import json
 import math
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,11 @@ def check_codecs(path: str | Path, group: str = "") -> None:
         parts = [about.get("compressor"), about.get("filters"), about.get("codecs")]
         used = [codec.removeprefix("numcodecs.") for codec in _named(parts)]
         other = sorted(set(used) - CODECS)
+        stranger = reprlib.repr(other[0]) if other else "a storage transformer"
         if other or about.get("storage_transformers"):
             raise InputError(
                 f"{path}: expected compression of the usual kinds in {name}, found"
-                f" {other[0] if other else 'a storage transformer'!r}, which is not run"
+                f" {stranger}, which is not run"
             )
         if not (_type_2(about.get("dtype"), used) if second else _type_3(about.get("data_type"))):
             raise InputError(f"{path}: expected numbers or texts in {name}, found another type")

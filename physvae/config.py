@@ -3,7 +3,6 @@
 The file is TOML. `physvae/presets/sentinel-2.toml` is the shipped model's.
 """
 
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,12 +31,11 @@ from physvae.plans import (
     Weight,
 )
 from physvae.products import products_of
-from physvae.toml_files import read_toml
+from physvae.toml_files import problem, read_toml
 
 Range = tuple[float, float]
 Simulations = Annotated[int, Field(ge=100, le=10_000_000)]
 MOST_BANDS = 4096  # every nm from 400 to 2500 is 2101
-CHOICES = ("encoder", "posterior", "soil")  # tables whose `kind` decides which keys they have
 
 
 class Angles(Section):
@@ -342,14 +340,4 @@ def parse_config(raw: dict, source: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = list(first["loc"])
-        if place and place[0] in CHOICES and first["type"].startswith("union_tag"):
-            place.append("kind")
-            first["input"] = first["input"].get("kind")
-        elif len(place) > 2 and place[0] in CHOICES:
-            del place[1]  # which kind it is
-        key = ".".join(str(part) for part in place)
-        named = f"{source}: {key}: " if key else f"{source}: "
-        found = f", got {reprlib.repr(first['input'])}" if key else ""
-        raise InputError(f"{named}{first['msg']}{found}") from None
+        raise InputError(f"{source}: {problem(error)}") from None

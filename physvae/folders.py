@@ -10,6 +10,7 @@ estimate changes it, and `sha256sum MODEL/config.json` prints it.
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,9 +136,11 @@ def _record(text: bytes, path: Path, kind: str) -> dict:
         raise ModelError(f"{path}: expected JSON, got {error}") from None
     form = record.get("format") if isinstance(record, dict) else None
     if form != FORMAT or not isinstance(record.get("training"), dict):
-        raise ModelError(f"{path}: expected a PhysVAE {kind} of format {FORMAT}, got {form!r}")
+        raise ModelError(
+            f"{path}: expected a PhysVAE {kind} of format {FORMAT}, got {reprlib.repr(form)}"
+        )
     if (got := record.get("kind", "model")) != kind:
-        raise ModelError(f"{path}: expected a PhysVAE {kind}, got {got!r}")
+        raise ModelError(f"{path}: expected a PhysVAE {kind}, got {reprlib.repr(got)}")
     return record
 
 

@@ -8,7 +8,6 @@ A file is TOML with the sections [prior] and [angles] of a training file (see `p
 over the bounds of all parameters of the model.
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch.special import ndtri
 from physvae.config import Angles, Config, Section
 from physvae.errors import InputError, UsageError
 from physvae.priors import Marginal, Prior
+from physvae.toml_files import problem, read_toml
 from rtm import GEOMETRY, ParameterSpace, Prosail
 from rtm.parameters import check
 
@@ -78,20 +78,16 @@ def load_prior(name: str) -> NamedPrior:
 
 def _read(path: Path) -> PriorFile:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        raw = read_toml(path)
         # a training file may serve too: its other sections are none of ours
         others = Config.model_fields.keys() - PriorFile.model_fields.keys()
         found = PriorFile.model_validate({k: v for k, v in raw.items() if k not in others})
         _check_order(found.prior)
         _check_angles(found.angles)
-    except OSError as error:
-        raise InputError(f"{path}: expected a TOML file, got {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, got {error}") from None
+    except InputError:
+        raise
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {key}: {first['msg']}, got {first['input']!r}") from None
+        raise InputError(f"{path}: {problem(error)}") from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     return found
@@ -101,11 +97,12 @@ def _check_order(marginals: dict[str, Marginal]) -> None:
     names = list(marginals)
     if names[:1] != ["lai"]:
         first = names[0] if names else "none"
-        raise ValueError(f"prior: expected lai as the first variable, got {first}")
+        raise ValueError(f"prior: expected lai as the first variable, got {first[:60]}")
     for index, (name, marginal) in enumerate(marginals.items()):
         if marginal.times is not None and marginal.times not in names[:index]:
             raise ValueError(
-                f"prior.{name}.times: expected a variable that stands before, got {marginal.times}"
+                f"prior.{name}.times: expected a variable that stands before,"
+                f" got {marginal.times[:40]}"
             )
 
 

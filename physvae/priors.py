@@ -77,7 +77,7 @@ class Prior(nn.Module):
         super().__init__()
         names = list(marginals)
         if names[0] != "lai":
-            raise ValueError(f"prior: expected lai as the first variable, got {names[0]}")
+            raise ValueError(f"prior: expected lai as the first variable, got {names[0][:60]}")
         if marginals["lai"].closes:
             raise ValueError("prior.lai: expected no part that closes as LAI grows, got one")
         self.marginals = marginals
@@ -219,7 +219,7 @@ class Prior(nn.Module):
     def _described(self, name: str, source: ParameterSpace) -> Parameter:
         known = {p.name: p for p in source.parameters}
         if name not in known:
-            raise ValueError(f"prior: expected one of {', '.join(known)}, got {name}")
+            raise ValueError(f"prior: expected one of {', '.join(known)}, got {name[:60]}")
         low, high = self._reach(name)
         middle = min(max(self._centre(name), low), high)
         p = known[name]

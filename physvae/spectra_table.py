@@ -7,6 +7,7 @@ Everything is read twice: once to check every value and to count the rows, so th
 refused before anything is computed, and once to compute. Memory holds a block at a time.
 """
 
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -229,7 +230,7 @@ def _numbered(
         if name not in number:
             raise InputError(
                 f"{where.format(start + row + 1)}: expected one of {', '.join(soils[:12])}, "
-                f"got {name!r}"
+                f"got {reprlib.repr(name)}"
             )
     return np.array([number[name] for name in given])
 

@@ -14,6 +14,7 @@ nadir; a row that lacks a band or the sun zenith has no estimate.
 """
 
 import json
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -159,9 +160,11 @@ def load_net(path: str | Path) -> Net:
     variable, inputs = content["variable"], content["inputs"]
     if variable not in VARIABLES:
         known = ", ".join(VARIABLES)
-        raise InputError(f"{path}: variable: expected one of {known}, got {variable!r}")
+        raise InputError(
+            f"{path}: variable: expected one of {known}, got {reprlib.repr(variable)}"
+        )
     if not (isinstance(inputs, list) and inputs and all(isinstance(i, str) for i in inputs)):
-        raise InputError(f"{path}: inputs: expected a list of names, got {inputs!r}")
+        raise InputError(f"{path}: inputs: expected a list of names, got {reprlib.repr(inputs)}")
     constants = _constants(content, path, inputs=len(inputs))
     trait, factor = VARIABLES[variable]
     return Net(path.stem, trait, factor, tuple(inputs), constants)

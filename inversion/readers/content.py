@@ -1,5 +1,6 @@
 """The first look at an input: is it there, what does it begin with, which files does it hold."""
 
+import reprlib
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -153,7 +154,9 @@ def _in_tar(path: Path) -> list[str]:
             for member in archive:
                 _check_name(path, member.name)
                 if not (member.isfile() or member.isdir()) or member.sparse is not None:
-                    raise InputError(f"{path}: expected files, found the link {member.name!r}")
+                    raise InputError(
+                        f"{path}: expected files, found the link {reprlib.repr(member.name)}"
+                    )
                 if member.isfile() and not _is_litter(_plain(member.name)):
                     names.append(_plain(member.name))
                 _few(path, len(names))
@@ -207,15 +210,15 @@ def _few(path: Path, count: int) -> None:
 def _check_name(path: Path, text: str) -> None:
     name = PurePosixPath(text.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or "}" in text:
-        raise InputError(f"{path}: expected files of its own, found {text!r}")
+        raise InputError(f"{path}: expected files of its own, found {reprlib.repr(text)}")
 
 
 def _check_member(path: Path, member: ZipInfo) -> None:
     _check_name(path, member.filename)
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise InputError(f"{path}: expected files, found the link {member.filename!r}")
+        raise InputError(f"{path}: expected files, found the link {reprlib.repr(member.filename)}")
     if member.file_size > EXPANSION_MAX * max(member.compress_size, 1024):
         raise InputError(
-            f"{path}: expected a product, found {member.filename!r} that expands"
+            f"{path}: expected a product, found {reprlib.repr(member.filename)} that expands"
             f" {member.file_size / max(member.compress_size, 1):,.0f} times"
         )

@@ -8,6 +8,7 @@ LSDS-1618 for Landsat 4-7. Scene classes come from QA_PIXEL; angles from *_SZA, 
 """
 
 import re
+import reprlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -102,7 +103,9 @@ def _platform(about: Metadata) -> str:
     text = about.need("SPACECRAFT_ID")
     name = platform_name(text)
     if name is None:
-        raise InputError(f"{about.source}: expected SPACECRAFT_ID LANDSAT_8, found {text!r}")
+        raise InputError(
+            f"{about.source}: expected SPACECRAFT_ID LANDSAT_8, found {reprlib.repr(text)}"
+        )
     return name
 
 

@@ -7,6 +7,7 @@ reflectance is that corrected for slopes (FRE); where there is none, that which 
 """
 
 import re
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def platform_of(about: Metadata, tag: str) -> str:
     text = about.need(tag)
     platform = platform_name(text)
     if platform is None:
-        raise InputError(f"{about.source}: expected {tag} SENTINEL2A, found {text!r}")
+        raise InputError(f"{about.source}: expected {tag} SENTINEL2A, found {reprlib.repr(text)}")
     return platform
 
 

@@ -6,6 +6,7 @@ are repeated, so that no centre moves. Codes (scene classes, detectors) are neve
 takes that of most of the finer ones.
 """
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isclose
@@ -185,7 +186,7 @@ def crs_of(text: str, source: str) -> CRS:
         return CRS.from_user_input(text)
     except CRSError:
         raise InputError(
-            f"{source}: expected a coordinate reference system, found {text!r}"
+            f"{source}: expected a coordinate reference system, found {reprlib.repr(text)}"
         ) from None
 
 

@@ -138,7 +138,8 @@ def _offsets(general: Metadata, names: list[str], divisor: float) -> dict[str, f
         listed[band] = as_number(entry.text, "BOA_ADD_OFFSET", entry.source)
         if abs(listed[band]) > divisor:
             raise InputError(
-                f"{entry.source}: expected BOA_ADD_OFFSET within {divisor:g}, found {entry.text}"
+                f"{entry.source}: expected BOA_ADD_OFFSET within {divisor:g}, found"
+                f" {entry.text[:60]}"
             )
     absent = [band for band in names if band not in listed]
     if listed and absent:
@@ -153,7 +154,9 @@ def _platform(general: Metadata) -> str:
     name = general.get("SPACECRAFT_NAME") or general.get("PRODUCT_URI") or ""
     platform = platform_name(name)
     if platform is None:
-        raise InputError(f"{general.source}: expected SPACECRAFT_NAME, found {name or 'none'}")
+        raise InputError(
+            f"{general.source}: expected SPACECRAFT_NAME, found {name[:60] or 'none'}"
+        )
     return platform
 
 

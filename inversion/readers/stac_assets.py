@@ -109,7 +109,9 @@ def read_item(path: Path) -> Item:
         *(properties.get("landsat:correction"), content.get("collection")),
     ):
         if _LEVEL_1.match(str(text or "")):
-            raise InputError(f"{path}: expected level 2 (surface reflectance), found {text}")
+            raise InputError(
+                f"{path}: expected level 2 (surface reflectance), found {str(text)[:60]}"
+            )
     hrefs = (asset.get("href") for asset in assets.values())
     hls = next((match[1].upper() for t in (*texts, *hrefs) if (match := _HLS.search(str(t)))), "")
     stated = str(properties.get("platform") or "")

@@ -10,6 +10,7 @@ in, the binary ones through GDAL, the texts without it:
 """
 
 import json
+import reprlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +119,9 @@ def _in_zip(path: Path) -> str:
     if len(found) != 1:
         raise InputError(f"{path}: expected one shapefile in the archive, found {len(found)}")
     if not files.read(found[0]).startswith(SHAPEFILE):
-        raise InputError(f"{path}: expected a shapefile, found something else in {found[0]!r}")
+        raise InputError(
+            f"{path}: expected a shapefile, found something else in {reprlib.repr(found[0])}"
+        )
     return f"/vsizip/{{{path.resolve()}}}/{found[0]}"
 
 

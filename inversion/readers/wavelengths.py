@@ -5,6 +5,7 @@ they are nm, from 0.2 to 20 they are µm.
 """
 
 import re
+import reprlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -80,7 +81,9 @@ def _factor(numbers: np.ndarray, unit: str, source: str) -> float:
     if plain not in _UNSTATED:
         named = next((f for text, f in _UNITS.items() if plain.startswith(text)), None)
         if named is None:
-            raise InputError(f"{source}: expected wavelength units nm or um, got {unit!r}")
+            raise InputError(
+                f"{source}: expected wavelength units nm or um, got {reprlib.repr(unit)}"
+            )
         fits = [f for f in fits if f == named]
     if not fits:
         extent = f"{used.min():g} to {used.max():g}" if len(used) else "none"

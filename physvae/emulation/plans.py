@@ -1,6 +1,5 @@
 """What the training file of an emulator may say; a wrong key is named. The file is TOML."""
 
-import reprlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from physvae.errors import InputError
 from physvae.plans import Depth, Positive, Section, Share, Weight, Width, default_kind
-from physvae.toml_files import read_toml
+from physvae.toml_files import problem, read_toml
 
 Range = tuple[float, float]
 Count = Annotated[int, Field(ge=1)]
@@ -188,8 +187,4 @@ def parse_plan(raw: dict, source: str) -> EmulatorConfig:
     try:
         return EmulatorConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        named = f"{source}: {key}: " if key else f"{source}: "
-        found = f", got {reprlib.repr(first['input'])}" if key else ""
-        raise InputError(f"{named}{first['msg']}{found}") from None
+        raise InputError(f"{source}: {problem(error)}") from None

@@ -1,5 +1,6 @@
 """Where parameters and spectra come from: our physics, drawn anew, or a file of another code."""
 
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -94,7 +95,7 @@ def _boxed(box: dict, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...
     names = [p.name for p in parameters]
     for name, (low, high) in box.items():
         if name not in names:
-            raise InputError(f"box: expected some of {', '.join(names)}, got {name!r}")
+            raise InputError(f"box: expected some of {', '.join(names)}, got {reprlib.repr(name)}")
         if not low < high:
             raise InputError(f"box: {name}: expected low < high, got {low:g} and {high:g}")
     return tuple(

@@ -129,6 +129,30 @@ def test_a_wrong_file_is_refused(text, words, tmp_path):
         load_prior(own(tmp_path, text))
 
 
+LONG = "x" * 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FILE.replace('times = "cab"', f'times = "{LONG}"'),
+        FILE.replace("low = 20.0", f'low = "{LONG}"'),
+        FILE.replace("low = 20.0", f'low = {{ password = "{LONG}" }}'),
+        f"[prior]\n{LONG} = 1\n",
+        f'[prior]\nlai = {{ kind = "{LONG}" }}\n',
+        f'[prior.{LONG}]\nkind = "normal"\nmean = 1.0\nsd = 1.0\nlow = 0.0\nhigh = 2.0\n',
+        FILE + f'[angels]\npassword = "{LONG}"\n',
+        f'password = "{LONG}"\n',
+    ],
+)
+def test_no_more_than_a_little_of_a_file_is_shown(text, tmp_path):
+    """The file of somebody else, given by mistake, does not end in a log."""
+    with pytest.raises(InputError) as refused:
+        load_prior(own(tmp_path, text))
+    assert "x" * 61 not in str(refused.value)
+    assert len(str(refused.value)) < 400 + len(str(tmp_path))
+
+
 def test_a_prior_that_does_not_fit_the_model_is_refused(tmp_path):
     model = Prosail("D", "sentinel-2a")
     with pytest.raises(UsageError, match=r"has cv, expected parameters of the model: n_leaf"):
