@@ -89,7 +89,10 @@ def _what(config: EmulatorConfig, trained: Trained) -> str:
 def _how(config: EmulatorConfig) -> str:
     if isinstance(config.simulator, TablePlan):
         rows = f"{100 * config.simulator.held_out:g} % of the rows"
-        return f"trained on {config.simulator.file}; figures are of {rows}, held out"
+        return (
+            f"trained on {config.simulator.file}; figures are of {rows}, held out from the fit "
+            "and from the stated error, which is that of cross-validation of the others"
+        )
     if isinstance(config.interpolator, NodesPlan):
         edges, n = config.edges, config.draws
         if edges.weight == 0.0:

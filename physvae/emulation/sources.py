@@ -1,6 +1,8 @@
 """Where parameters and spectra come from: our physics, drawn anew, or a file of another code."""
 
+import copy
 import reprlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -112,6 +114,9 @@ def _uniform(space: ParameterSpace, n: int, generator: torch.Generator) -> Tenso
 class TableSource:
     """Parameters and spectra from a file; the box is what the rows span.
 
+    Rows that are held out are for the figures alone. The stated error is fitted to the errors of
+    the other rows, each made by an emulator that learned without it, see `folds`.
+
     Parameters
     ----------
     plan : TablePlan
@@ -140,6 +145,10 @@ class TableSource:
         self._angles = _stacked([column[name] for name in views], len(rows))
         self._spectra = torch.from_numpy(found.spectra).float()
 
+    def __len__(self) -> int:
+        """How many rows the file has."""
+        return len(self._theta)
+
     def draw(self, n: int, seed: int, held_out: bool = False) -> Draws:
         """Rows drawn with replacement; all held-out rows, once, where n is as many or more."""
         rows = self._rows[held_out]
@@ -147,6 +156,15 @@ class TableSource:
             generator = torch.Generator().manual_seed(seed)
             rows = rows[torch.randint(len(rows), (n,), generator=generator)]
         return Draws(self._theta[rows], self._angles[rows], {"rso": self._spectra[rows]})
+
+    def folds(self, count: int) -> Iterator["TableSource"]:
+        """The rows to learn from in so many parts, each held out once from the others."""
+        rows = self._rows[False]
+        for part in range(count):
+            mask = torch.arange(len(rows)) % count == part
+            made = copy.copy(self)
+            made._rows = {True: rows[mask], False: rows[~mask]}
+            yield made
 
     def all(self) -> Draws:
         """Every row to learn from, once."""

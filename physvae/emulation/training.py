@@ -5,7 +5,9 @@
     3  optionally both together; in the one-step procedure from the start
     4  the standard error, from draws that trained nothing else; figures from further ones
 
-Nodes need no steps: their linear map is a regression on the moments.
+Nodes need no steps: their linear map is a regression on the moments. The rows of a table are few,
+so that the errors for step 4 come from cross-validation: the rows to learn from are parted, and
+each part is emulated by what was trained on the others.
 """
 
 from dataclasses import dataclass, field
@@ -28,6 +30,9 @@ from physvae.emulation.uncertainty import fit_error
 
 _ERROR, _SCORE = 202, 303  # added to the seed of held-out draws
 EDGE_DRAWS = 20_000
+FOLDS = {"few": 10, "many": 5}
+"""Parts of a table; few rows, below `MANY`, can hardly spare a fifth of them."""
+MANY = 200
 
 
 def quiet(stage: str, step: int, steps: int, loss: float) -> None:
@@ -95,12 +100,28 @@ def _pairs(source: AnySource, emulator: Emulator, n: int, seed: int, region: str
         yield drawn, emulator(drawn.theta, drawn.angles).rso
 
 
+def folds(source: TableSource) -> int:
+    """How many parts the rows of a table are cross-validated in."""
+    return FOLDS["few" if len(source) < MANY else "many"]
+
+
+def _cross_validated(config: EmulatorConfig, source: TableSource):
+    """Every row to learn from, with what an emulator makes of it that learned without it."""
+    for fold in source.folds(folds(source)):
+        emulator = fit_network(config, fold, quiet).eval()
+        with torch.no_grad():
+            drawn = fold.draw(len(fold), 0, held_out=True)
+            yield drawn, emulator(drawn.theta, drawn.angles).rso
+
+
 def _fit_error(config: EmulatorConfig, source: AnySource, emulator: Emulator) -> None:
     n, seed = config.error.draws, config.seed + _ERROR
-    drawn = list(_pairs(source, emulator, n, seed))
     if isinstance(source, ProsailSource):
+        drawn = list(_pairs(source, emulator, n, seed))
         for region in (*EDGES, "outside"):
             drawn += _pairs(source, emulator, n // 2, seed, region)
+    else:
+        drawn = list(_cross_validated(config, source))
     theta = torch.cat([d.theta for d, _ in drawn])
     angles = torch.cat([d.angles for d, _ in drawn])
     error = torch.cat([x - d.spectra["rso"] for d, x in drawn])

@@ -7,14 +7,22 @@
     d, g   how far an input lies outside, in widths of the box, and how fast the error grows, > 0
 
 fitted to the errors e of held-out draws by their likelihood, Σ ln s + ½(e/s)². A fifth of them is
-set apart: the fit is kept as it was when their likelihood was greatest, for a few draws that of an
-error b(λ) alone. It is then widened or narrowed until the mean of (e/s)² over them is 1, at every
+set apart: the fit is kept as it was when their likelihood was greatest, perhaps that of an error
+b(λ) alone. It is then widened or narrowed until the mean of (e/s)² over them is 1, at every
 wavelength as far as their number tells the wavelengths apart.
+
+Of fewer than `_FEW` draws none is set apart, and the error is b(λ) alone, from all n of them,
+
+    s² = Σ e²/n · (1 + 1/n)·(t/z)²
+
+with t and z the same upper quantile of Student's t of n degrees of freedom and of the normal, two
+standard deviations above the middle: so wide must two s be for 95 % of further errors.
 """
 
 import copy
 
 import torch
+from scipy.stats import norm, t
 from torch import Tensor, nn
 
 from physvae.emulation.features import FEATURES, Edges
@@ -23,6 +31,7 @@ from rtm import ParameterSpace
 
 _LEAST = 1e-7
 _LEAST_GROWTH = 0.1
+_FEW = 150  # draws below which no shape of the error is learned
 _CHECKS = 30  # looks at the draws set apart
 _ALIKE = 50  # draws set apart for which a wavelength's own width weighs as much as that of all
 
@@ -71,6 +80,9 @@ def fit_error(
     model: StandardError, theta: Tensor, angles: Tensor, error: Tensor, steps: int, seed: int
 ) -> None:
     """Fit to the errors [n, size] of held-out draws, a fifth of which are set apart."""
+    if len(error) < _FEW:
+        _level(model, theta, angles, error)
+        return
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(error), generator=generator)
     theta, angles, error = theta[order], angles[order], error[order]
@@ -98,6 +110,16 @@ def fit_error(
                 best, least = copy.deepcopy(model), found
     model.load_state_dict(best.state_dict())
     _widen(model, *apart)
+
+
+@torch.no_grad()
+def _level(model: StandardError, theta: Tensor, angles: Tensor, error: Tensor) -> None:
+    """One error by wavelength for all inputs, as wide as so few draws ask for."""
+    n = len(error)
+    model.features.fit(theta, angles)
+    wider = t.ppf(norm.cdf(2.0), n) / 2.0 * (1.0 + 1.0 / n) ** 0.5
+    model.last.weight.zero_()
+    model.last.bias.copy_((wider * error.square().mean(0).sqrt()).clamp(min=_LEAST).log())
 
 
 def _loss(model: StandardError, theta: Tensor, angles: Tensor, error: Tensor) -> Tensor:

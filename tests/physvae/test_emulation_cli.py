@@ -134,7 +134,7 @@ def test_unknown_names_are_told(options, code, said, tmp_path, capsys):
 PLAN = (
     'name = "mine"\n[simulator]\nkind = "table"\nfile = "mine.{suffix}"\n'
     "[vae]\nlatents = 2\n[interpolator]\nwidth = 32\ndepth = 2\n"
-    "[fit]\nsteps = 300\nbatch = 64\n[error]\nsteps = 50\n"
+    "[fit]\nsteps = 120\nbatch = 64\n[error]\nsteps = 50\n"
 )
 
 
