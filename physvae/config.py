@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from physvae.errors import InputError
 from physvae.field_interval import FieldInterval
 from physvae.marginals import Marginal
 from physvae.plans import (
@@ -31,7 +30,7 @@ from physvae.plans import (
     Weight,
 )
 from physvae.products import products_of
-from physvae.toml_files import problem, read_toml
+from physvae.toml_files import read_toml, refusal
 
 Range = tuple[float, float]
 Simulations = Annotated[int, Field(ge=100, le=10_000_000)]
@@ -263,7 +262,10 @@ class Config(Section):
         """The ids of a grid, where none are named."""
         if not isinstance(raw, dict) or not isinstance(raw.get("grid"), dict) or "bands" in raw:
             return raw
-        return raw | {"bands": Grid.model_validate(raw["grid"]).ids}
+        try:
+            return raw | {"bands": Grid.model_validate(raw["grid"]).ids}
+        except ValidationError:  # which is told of the key
+            return raw | {"bands": ()}
 
     @model_validator(mode="after")
     def _bands_fit(self) -> "Config":
@@ -340,4 +342,4 @@ def parse_config(raw: dict, source: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{source}: {problem(error)}") from None
+        raise refusal(error, raw, source) from None

@@ -1,5 +1,6 @@
 """The figures a model is shipped with, each from the model alone or from given spectra."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -145,10 +146,12 @@ def physics_alone_error(
 def standardised_error(decoded: Tensor, reflectance: Tensor) -> float:
     """Mean squared error [-] of decodings of whole spectra [..., band], in their variances.
 
-    Of two spectra at least.
+    NaN for fewer than two spectra, which have no variance.
     """
     whole = reflectance.isfinite().all(-1)
     truth = reflectance[whole]
+    if len(truth) < 2:
+        return math.nan
     return float(((decoded[whole] - truth).square() / truth.var(0)).mean())
 
 

@@ -109,8 +109,11 @@ def fit_remainder(model: PhysVAE, config: Config, data: Path) -> None:
         known = real.take(training)
         gap = (known.reflectance - model.reconstruct(*known).total).flatten(0, -2)
         whole = gap.isfinite().all(-1)
-        gaps.append(gap[whole])
-        variances.append(known.reflectance.flatten(0, -2)[whole].var(0))
+        if whole.sum() > 1:  # one has no variance
+            gaps.append(gap[whole])
+            variances.append(known.reflectance.flatten(0, -2)[whole].var(0))
+    if not gaps:
+        return
     model.remainder = Remainder(len(model.bands), config.remainder.components)
     model.remainder.fit(gaps, variances)
 

@@ -19,7 +19,7 @@ from torch.special import ndtri
 from physvae.config import Angles, Config, Section
 from physvae.errors import InputError, UsageError
 from physvae.priors import Marginal, Prior
-from physvae.toml_files import problem, read_toml
+from physvae.toml_files import read_toml, refusal
 from rtm import GEOMETRY, ParameterSpace, Prosail
 from rtm.parameters import check
 
@@ -77,17 +77,15 @@ def load_prior(name: str) -> NamedPrior:
 
 
 def _read(path: Path) -> PriorFile:
+    raw = read_toml(path)
+    # a training file may serve too: its other sections are none of ours
+    others = Config.model_fields.keys() - PriorFile.model_fields.keys()
     try:
-        raw = read_toml(path)
-        # a training file may serve too: its other sections are none of ours
-        others = Config.model_fields.keys() - PriorFile.model_fields.keys()
         found = PriorFile.model_validate({k: v for k, v in raw.items() if k not in others})
         _check_order(found.prior)
         _check_angles(found.angles)
-    except InputError:
-        raise
     except ValidationError as error:
-        raise InputError(f"{path}: {problem(error)}") from None
+        raise refusal(error, raw, str(path)) from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     return found

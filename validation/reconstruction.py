@@ -80,9 +80,15 @@ def by_band(found: Reconstructed, bands: tuple[str, ...]) -> pd.DataFrame:
 
 
 def standardised(found: Reconstructed, keep: np.ndarray | None = None) -> dict[str, float]:
-    """Mean squared error of the decodings in units of each band's variance over all spectra."""
+    """Mean squared error of the decodings in units of each band's variance over all spectra.
+
+    Bands that do not vary are left out; NaN where none does, as of a single spectrum.
+    """
     rows = slice(None) if keep is None else keep
-    seen = np.isfinite(found.measured).any(axis=0)
+    seen = np.flatnonzero(np.isfinite(found.measured).any(axis=0))
+    seen = seen[np.nanvar(found.measured[:, seen], axis=0) > 0]
+    if not len(seen):
+        return dict.fromkeys(DECODINGS, np.nan)
     measured = found.measured[:, seen]
     variance = np.nanvar(measured, axis=0)
     return {

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from physvae.errors import InputError
 from physvae.plans import Depth, Positive, Section, Share, Weight, Width, default_kind
-from physvae.toml_files import problem, read_toml
+from physvae.toml_files import read_toml, refusal
 
 Range = tuple[float, float]
 Count = Annotated[int, Field(ge=1)]
@@ -187,4 +186,4 @@ def parse_plan(raw: dict, source: str) -> EmulatorConfig:
     try:
         return EmulatorConfig.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{source}: {problem(error)}") from None
+        raise refusal(error, raw, source) from None

@@ -181,7 +181,7 @@ def test_a_trained_folder_emulates_another_code(tmp_path, capsys, suffix):
     ("change", "options", "code", "said"),
     [
         (("mine.csv", "none.csv"), [], 3, "none.csv: expected a"),
-        (("latents", "latent"), [], 3, "vae.latent: Extra inputs are not permitted"),
+        (("latents", "latent"), [], 3, "vae.latent: expected no such key, got"),
         (("[fit]", "[fit"), [], 3, "plan.toml: expected TOML"),
         (("mine", "mine"), ["--resume"], 2, "--resume, --device, --tensorboard: expected a model"),
     ],

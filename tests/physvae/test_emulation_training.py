@@ -228,8 +228,8 @@ def test_a_table_that_will_not_do_is_refused_in_words(text, said, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"vae": {"latents": 0}}, "vae.latents: Input should be greater than or equal to 1"),
-        ({"steps": 3}, "steps: Extra inputs are not permitted, got 3"),
+        ({"vae": {"latents": 0}}, "vae.latents: expected a value greater than or equal to 1"),
+        ({"steps": 3}, "steps: expected no such key, got 3"),
         ({"factors": ["rdd"]}, "factors: expected rso first"),
         (
             {"interpolator": {"kind": "nodes"}, "simulator": {"kind": "table", "file": "x"}},

@@ -42,6 +42,7 @@ def test_a_model_is_kept_when_it_cannot_be_measured(model, made_up, tmp_path, mo
     assert physvae.load(tmp_path).name == "small"
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("rows", [5, 10])
 def test_held_out_spectra_too_few_to_vary_give_no_figure(model, made_up, tmp_path, rows):
     """One of five spectra is held out, two like ones of ten."""

@@ -115,9 +115,9 @@ def test_a_training_file_serves_as_a_prior(tmp_path):
     ("text", "words"),
     [
         ("[prior", "expected TOML"),
-        ("[angles]\n", "prior: Field required"),
+        ("[angles]\n", "prior: expected a value, got none"),
         ("[prior]\n", "expected lai as the first variable, got none"),
-        (FILE + "[angels]\ntts = [0.0, 1.0]\n", "angels: Extra inputs are not permitted"),
+        (FILE + "[angels]\ntts = [0.0, 1.0]\n", "angels: expected no such key"),
         (FILE.replace("low = 0.5", "low = 7.0"), "low: expected below high, got 7.0 and 6.0"),
         (FILE.replace("[30.0, 30.0]", "[30.0, 90.0]"), "tts: expected at least 0 and below 90"),
         (FILE.replace("[30.0, 30.0]", "[40.0, 30.0]"), "tts: expected the lower bound first"),

@@ -6,7 +6,13 @@ import pytest
 
 import physvae
 from validation import simulated
-from validation.reconstruction import Reconstructed, by_band, reconstruct, standardised
+from validation.reconstruction import (
+    DECODINGS,
+    Reconstructed,
+    by_band,
+    reconstruct,
+    standardised,
+)
 
 
 def found() -> Reconstructed:
@@ -32,6 +38,12 @@ def test_the_standardised_error_by_hand():
     assert errors["physical"] == pytest.approx(0.5, abs=1e-12)
     assert errors["alone"] == pytest.approx(0.5 * (0.25 + 0.0625), abs=1e-12)
     assert standardised(found(), np.array([True, False]))["physical"] == pytest.approx(0.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_spectrum_has_no_standardised_error():
+    one = found()._replace(**{n: getattr(found(), n)[:1] for n in ("measured", *DECODINGS)})
+    assert all(np.isnan(value) for value in standardised(one).values())
 
 
 def test_simulations_stand_as_a_field_table_and_are_decoded():
