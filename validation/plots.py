@@ -36,6 +36,8 @@ __all__ = ["DENSE", "PANELS", "coverage", "figures", "save", "scatter", "sites"]
 OTHER = "other sites"
 DENSE = 1500
 """More pairs than this are drawn as a density, without error bars."""
+POINTS = 5000
+"""More pairs than this are pixels in every file: no page opens with a million shapes."""
 PANELS = 24
 """At most this many sites get a panel, the largest first."""
 
@@ -55,6 +57,8 @@ def figures(metrics: dict, pairs: pd.DataFrame, courses: pd.DataFrame) -> dict[s
         for figure in drawn.values():
             figure.canvas.draw()  # lays it out, once for all the files it is saved to
             figure.set_layout_engine("none")
+            for axes in figure.axes if len(pairs) > POINTS else ():
+                axes.set_rasterization_zorder(3.5)
     return drawn
 
 

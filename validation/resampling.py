@@ -10,6 +10,9 @@ sites, read it as a hint.
 A difference between two methods is taken draw by draw on the same rows: what both get wrong at a
 site cancels. Its p value is twice the smaller share of draws on either side of 0, one draw counted
 extra on each side, and never below 2^(1−K), the least that a sign test of K clusters can give.
+
+Above `MANY` clusters K the sums of a draw are normal: Σ_k s_k their mean, Σ_k (s_k − s̄)(s_k − s̄)ᵀ
+their covariance, as multinomial draws have it. So memory does not grow with K times the draws.
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 MIN_CLUSTERS = 4
+MANY = 1000
 DRAWS = 2000
 Interval = list[float] | None
 
@@ -107,10 +111,20 @@ def cluster_means(
     size = len(labels)
     if size < MIN_CLUSTERS:
         return None
-    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
-    count = times @ np.bincount(label)
-    sums = (times @ np.bincount(label, values) for values in table[:, rows])
-    return dict(zip(columns, (total / count for total in sums), strict=True))
+    sums = np.stack([np.bincount(label), *(np.bincount(label, v) for v in table[:, rows])])
+    count, *totals = _drawn(sums, draws, np.random.default_rng(seed))
+    return dict(zip(columns, (total / count for total in totals), strict=True))
+
+
+def _drawn(sums: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+    """Sums [column, draw] over as many clusters as there are, out of those of each cluster."""
+    size = sums.shape[1]
+    if size <= MANY:
+        return sums @ random.multinomial(size, np.full(size, 1 / size), size=draws).T
+    apart = sums - sums.mean(axis=1, keepdims=True)
+    variance, axes = np.linalg.eigh(apart @ apart.T)
+    spread = axes * np.sqrt(np.maximum(variance, 0.0))
+    return sums.sum(axis=1, keepdims=True) + spread @ random.standard_normal((len(sums), draws))
 
 
 def central(drawn: np.ndarray) -> list[float]:

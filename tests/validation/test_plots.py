@@ -44,6 +44,14 @@ def test_many_pairs_become_a_density():
     assert drawn(figure.axes[0]) == 0
 
 
+@pytest.mark.parametrize("many", [50, 10_000])
+def test_many_pairs_are_pixels_in_a_page(monkeypatch, many):
+    monkeypatch.setattr(plots, "POINTS", many)
+    found = report(200, 2)
+    figure = plots.figures(found.metrics, found.pairs, found.courses)["residuals"]
+    assert ("<image" in drawing.inline(figure, "errors")) == (many < 200)
+
+
 def test_the_corner_shows_the_scores():
     found = report(60, 3)
     (text,) = plots.scatter(found.metrics, found.pairs).axes[0].texts

@@ -22,6 +22,20 @@ def test_means_of_draws_are_ratios_of_cluster_sums():
     assert drawn["v"] == pytest.approx(sums / counts, abs=1e-12)
 
 
+def test_many_clusters_have_the_spread_of_those_that_are_drawn(monkeypatch):
+    """Normal sums beside multinomial ones: the same mean and spread within three per cent."""
+    values = RNG.normal(3.0, 1.0, 3000)
+    clusters = np.repeat(np.arange(600), 5)
+    found = []
+    for many in (1000, 100):
+        monkeypatch.setattr(resampling, "MANY", many)
+        drawn = resampling.cluster_means({"v": values}, clusters=clusters, draws=20_000, seed=1)
+        assert drawn is not None
+        found.append((drawn["v"].mean(), drawn["v"].std()))
+    assert found[1][0] == pytest.approx(found[0][0], abs=1e-3)
+    assert found[1][1] == pytest.approx(found[0][1], rel=0.03)
+
+
 def test_a_difference_is_ours_minus_theirs_on_common_rows():
     theirs = POOR.copy()
     theirs[:5] = np.nan
