@@ -24,6 +24,7 @@ LEVELS = (0.5, 0.68, 0.9, 0.95)
 
 GRID = tuple(i / 200 for i in range(1, 200))
 """Probabilities at which a model is asked for its quantiles."""
+_ROWS = 4096
 
 _NAME = re.compile(r"[pq](\d{3})")
 BINS = 10
@@ -94,7 +95,12 @@ def crps(measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.
     """Continuous ranked probability score [n] from quantiles [n, level] at equal steps."""
     from scoringrules import crps_quantile
 
-    return np.asarray(crps_quantile(measured, quantiles, levels, backend="numpy"))
+    parts = range(0, len(measured), _ROWS)  # the library holds several tables of their size
+    found = [
+        crps_quantile(measured[i : i + _ROWS], quantiles[i : i + _ROWS], levels, backend="numpy")
+        for i in parts
+    ]
+    return np.concatenate([np.empty(0), *map(np.atleast_1d, found)])
 
 
 def winkler(
