@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from physvae.config import Loss
 from physvae.draws import weighted_quantile
+from physvae.importance import Decoded, temper, weigh
 from physvae.latents import GaussianLatent
 from physvae.objective import decode_draws, log_ratio
 from physvae.posterior import Posterior
@@ -32,19 +33,31 @@ from physvae.real_spectra import RealSpectra
 from physvae.scores import MemberMixture, Scores
 from physvae.vae import Encoded, PhysVAE, Reconstruction, filled
 
-PREDICTED, NOISES = 512, 4  # draws of a predictive, and of the noise of each
-ALONE = 256  # draws of `physics_alone`
+PREDICTED, NOISES = 768, 4  # draws of a predictive, and of the noise of each
+ALONE, ALONE_ENOUGH = 256, 10.0  # draws of `physics_alone`, and how many shall count
 KEPT = 0.98  # share of simulations within the limit of the latent distance
 LEAST_TOLD = 1e-3  # of a variable's prior variance: what nothing is known of has a limit too
 
 
 class Predictive(NamedTuple):
-    """What a sensor would see, reflectance [..., band]: moments and the 95 % interval."""
+    """What a sensor would see.
+
+    Attributes
+    ----------
+    mean, sd, p025, p975 : Tensor [..., band]
+        Moments and the 95 % interval, reflectance.
+    effective_draws : Tensor [...]
+        How many draws count, 1 / Σ w².
+    power : Tensor [...]
+        β of `physvae.importance`: below 1 the interval is wider than that of the posterior.
+    """
 
     mean: Tensor
     sd: Tensor
     p025: Tensor
     p975: Tensor
+    effective_draws: Tensor
+    power: Tensor
 
 
 @torch.no_grad()
@@ -93,12 +106,12 @@ def predictive(
 ) -> Predictive:  # fmt: skip
     """Posterior predictive of every band, hidden ones too: variables, residual and noise.
 
-    Draws of the amortised posterior q are weighed by how likely the bands seen are,
+    Draws of the amortised posterior q, which is broader than it should be across the spectrum,
+    and of Gaussians adapted to the spectrum are weighed by
 
-        w_i ∝ min(p(x | u_i, z_i) p(u_i, z_i) / q(u_i, z_i), their mean · √draws)
+        w_i ∝ (p(x | u_i, z_i) p(u_i, z_i) / q(u_i, z_i))^β
 
-    (truncated importance sampling: Ionides 2008, 10.1198/106186008X320456): q is broader than it
-    should be across the spectrum, where bands constrain each other.
+    so that at least 100 draws or a quarter of them count (`physvae.importance`).
 
     Parameters
     ----------
@@ -115,14 +128,20 @@ def predictive(
     """
     x, a = reflectance.to(model.features.mean), angles.to(model.features.mean)
     encoded = model.encode(x, a, days)
-    u, z = encoded.scores.fixed(draws), encoded.residual.rsample(draws, generator)
-    total = model.decode(model.prior(u), a, z).total
-    weight = _truncated(model.likelihood.log_prob(x, total) + _log_ratio(encoded, u, z))
+
+    def decode(u: Tensor) -> Decoded:
+        z = encoded.residual.rsample(len(u), generator)
+        total = model.decode(model.prior(u), a, z).total
+        return Decoded(total, model.likelihood.log_prob(x, total) + _latent_ratio(encoded, z))
+
+    found = weigh(encoded.scores, decode, x, model.likelihood, draws=draws, generator=generator)
+    total, weight = found.spectra, found.weights
     noisy = [model.likelihood.draw_given(x, total, generator) for _ in range(NOISES)]
     seen, weight = torch.cat(noisy), weight.repeat(NOISES, *(1,) * (weight.dim() - 1)) / NOISES
     mean = (weight.unsqueeze(-1) * seen).sum(0)
     sd = (weight.unsqueeze(-1) * (seen - mean).square()).sum(0).sqrt()
-    return Predictive(mean, sd, *(weighted_quantile(seen, weight, p) for p in (0.025, 0.975)))
+    low, high = (weighted_quantile(seen, weight, p) for p in (0.025, 0.975))
+    return Predictive(mean, sd, low, high, found.effective, found.power)
 
 
 @torch.no_grad()
@@ -134,7 +153,7 @@ def physics_alone(
 
     `model.reconstruct` decodes the centre of q(u | x), which is no mean of decodings, and which
     leaves to the residual and to the error common to all bands what they explain. Here the draws
-    of q are weighed, truncated as in `predictive`, by
+    of q are weighed, so that ten of them count (`physvae.importance.temper`), by
 
         w_i ∝ N(x; x_P(u_i), D) p(u_i) / q(u_i | x)
 
@@ -147,22 +166,15 @@ def physics_alone(
     variance, seen = model.likelihood.variance(physical), x.isfinite()
     gap = torch.where(seen, x, 0.0) - physical
     fit = -0.5 * ((gap.square() / variance + variance.log()) * seen).sum(-1)
-    weight = _truncated(fit + standard_normal_log_prob(u) - scores.log_prob(u))
+    weight = temper(fit + standard_normal_log_prob(u) - scores.log_prob(u), ALONE_ENOUGH).weights
     return (weight.unsqueeze(-1) * physical).sum(0)
 
 
-def _truncated(ratio: Tensor) -> Tensor:
-    """Weights [draw, ...] of sum 1 from logarithms of importance, none above mean · √draws."""
-    draws = math.log(len(ratio))
-    return torch.minimum(ratio, ratio.logsumexp(0) - draws + 0.5 * draws).softmax(0)
-
-
-def _log_ratio(encoded: Encoded, u: Tensor, z: Tensor) -> Tensor:
-    """ln p(u) p(z) / (q(u) q(z)) [draw, ...] but for a constant; a code book has one z."""
-    ratio = standard_normal_log_prob(u) - encoded.scores.log_prob(u)
+def _latent_ratio(encoded: Encoded, z: Tensor) -> Tensor:
+    """ln p(z) / q(z) [draw, ...] but for a constant; a code book has one z."""
     if isinstance(encoded.residual, GaussianLatent):
-        ratio = ratio + standard_normal_log_prob(z) - encoded.residual.log_prob(z)
-    return ratio
+        return standard_normal_log_prob(z) - encoded.residual.log_prob(z)
+    return z.new_zeros(z.shape[:-1])
 
 
 @torch.no_grad()
