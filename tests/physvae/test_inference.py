@@ -58,7 +58,7 @@ def test_hidden_bands_are_filled_with_intervals_that_hold(model, drawn, bands):
 
 
 def test_intervals_of_many_narrow_bands_hold_and_rest_on_many_draws():
-    """A sixth of 209 bands hidden, 8 spectra: one draw of 512 counted, and 57 % were held."""
+    """A sixth of 209 bands hidden: of 512 draws of the amortised posterior 1.5 count."""
     model = physvae.load("hyperspectral-10nm")
     ranges = parse_config(model.config["training"], model.name).angles
     drawn = simulate(model, 8, ranges, random(77))
@@ -71,7 +71,7 @@ def test_intervals_of_many_narrow_bands_hold_and_rest_on_many_draws():
     assert (found.effective_draws > 95).all()
     assert ((found.power > 0) & (found.power <= 1)).all()
     error = (found.mean[:, hidden] - truth).square().mean().sqrt()
-    assert error < 0.016  # 0.013 with the one draw, of 0.1 that they vary by
+    assert error < 0.016  # 0.010; with the draws of the amortised posterior alone 0.036
 
 
 def test_a_code_book_can_be_filled_from_too(made_up):
