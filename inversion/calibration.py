@@ -29,8 +29,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from physvae.errors import InputError
+from physvae.files import read_regular
 
 FORMAT = "physvae-calibration"
+MOST = 1 << 24  # bytes of a file
 SCHEMA = 1
 
 
@@ -100,11 +102,13 @@ def load_calibration(path: str | Path) -> Calibration:
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MOST)
         content = json.loads(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: expected a calibration, got {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a calibration in JSON, got {error}") from error
     kind = content.get("format") if isinstance(content, dict) else None
     if kind != FORMAT or content.get("schema") != SCHEMA:

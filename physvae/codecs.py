@@ -108,4 +108,4 @@ def _type_3(kind: Any) -> bool:
 def _size(about: dict) -> float:
     grid = about.get("chunk_grid", {})
     sides = about.get("chunks") or grid.get("configuration", {}).get("chunk_shape", [])
-    return math.prod(float(side) for side in sides)
+    return math.prod((float(side) for side in sides), start=1.0)

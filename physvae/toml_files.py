@@ -10,7 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from physvae.errors import InputError
+from physvae.files import read_regular
 
+MOST = 1 << 24
+"""Bytes of a file."""
 LONGEST = 200
 """Characters of a sentence of pydantic, which may repeat what stands in the file."""
 _WORDS = (  # of pydantic's messages, and what stands for them; the first that fits
@@ -39,7 +42,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         Not found, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_regular(path, MOST).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: expected a TOML file, got {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -155,11 +155,16 @@ def _geojson(path: Path) -> Any:
 
 
 def _plain(properties: Any) -> dict[str, Any]:
-    """Attributes as a table can hold them."""
+    """Attributes as a table can hold them: lists and numbers beyond 64 bits as texts."""
     return {
-        str(name): json.dumps(value) if isinstance(value, (dict, list)) else value
+        str(name): json.dumps(value) if _is_beyond_a_cell(value) else value
         for name, value in (properties or {}).items()
     }
+
+
+def _is_beyond_a_cell(value: Any) -> bool:
+    huge = isinstance(value, int) and abs(value) >= 1 << 63
+    return huge or isinstance(value, (dict, list))
 
 
 def _system(path: Path, named: Any) -> str:

@@ -1,6 +1,7 @@
 """An adjustment stretches around the mean, stays in the range, and fits only its model."""
 
 import json
+import os
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -85,6 +86,11 @@ def test_what_is_no_calibration_is_refused(tmp_path, change, said):
     content = change if isinstance(change, str) else CONTENT | change
     with pytest.raises(InputError, match=said):
         load_calibration(written(tmp_path, content))
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    for name in ("pipe.json", "zero.json"):
+        with pytest.raises(InputError, match="got something that is not an ordinary file"):
+            load_calibration(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
         load_calibration(tmp_path / "absent.json")
 

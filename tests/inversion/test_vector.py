@@ -36,6 +36,16 @@ def test_every_allowed_kind_gives_its_points(tmp_path, kind):
     assert frame.geometry.y.min() == pytest.approx(47.0)
 
 
+def test_an_attribute_beyond_64_bits_is_a_text(tmp_path):
+    path = tmp_path / "plots.geojson"
+    place = {"type": "Point", "coordinates": [9.0, 47.0]}
+    feature = {"type": "Feature", "properties": {"a": 10**30, "b": 3}, "geometry": place}
+    path.write_text(json.dumps(feature))
+    frame = read_vector(path)
+    assert frame["a"].tolist() == [str(10**30)]
+    assert frame["b"].tolist() == [3]
+
+
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "kml", "csv", "json"])
 @pytest.mark.parametrize(
     "content",

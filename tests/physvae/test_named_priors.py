@@ -1,5 +1,6 @@
 """Named priors: the published numbers, kept by the draws."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,14 @@ def test_no_more_than_a_little_of_a_file_is_shown(text, tmp_path):
         load_prior(own(tmp_path, text))
     assert "x" * 61 not in str(refused.value)
     assert len(str(refused.value)) < 400 + len(str(tmp_path))
+
+
+def test_a_pipe_or_a_device_is_no_file_of_toml(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "zero.toml"):
+        with pytest.raises(InputError, match="got something that is not an ordinary file"):
+            load_prior(str(tmp_path / name))
 
 
 def test_a_prior_that_does_not_fit_the_model_is_refused(tmp_path):

@@ -1,0 +1,108 @@
+"""Damaged tables and vector files through the command: exit code 0 or 3, no output on 3."""
+
+import os
+import warnings
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import geopandas
+import pandas as pd
+import pytest
+from mutations import mutated
+
+from physvae.__main__ import run
+
+COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "25"))
+"""Mutations of a family; PHYSVAE_MUTATIONS asks for more."""
+COMMAND = EntryPoint("retrieve", "inversion.cli:retrieve", "physvae.commands")
+BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+KML = "<Placemark><name>{0}</name><Point><coordinates>{1},{2},0</coordinates></Point></Placemark>"
+
+
+def spectra() -> pd.DataFrame:
+    values = {
+        band: [0.02 * i + 0.05 + 0.001 * row for row in range(6)] for i, band in enumerate(BANDS)
+    }
+    angles = {"sun_zenith_deg": 30.0, "view_zenith_deg": 5.0, "relative_azimuth_deg": 90.0}
+    return pd.DataFrame({"plot": list("abcdef"), "date": "2021-06-01", **values}).assign(**angles)
+
+
+def points() -> geopandas.GeoDataFrame:
+    places = geopandas.points_from_xy([465015.0, 465045.0], [5249985.0, 5249955.0])
+    frame = geopandas.GeoDataFrame({"plot": ["a", "b"], "lai": [1.5, 2.5]}, geometry=places)
+    return frame.set_crs("EPSG:32632")
+
+
+def kml(path: Path) -> None:
+    places = points().to_crs("EPSG:4326").geometry
+    marks = [KML.format(name, place.x, place.y) for name, place in zip("ab", places, strict=True)]
+    path.write_text(f'<kml xmlns="http://www.opengis.net/kml/2.2">{"".join(marks)}</kml>')
+
+
+def placed(path: Path) -> None:
+    places = points().to_crs("EPSG:4326").geometry
+    pd.DataFrame({"plot": list("ab"), "lon": places.x, "lat": places.y}).to_csv(path, index=False)
+
+
+TABLES: dict[str, Callable[[Path], object]] = {
+    "csv": lambda path: spectra().to_csv(path, index=False),
+    "parquet": lambda path: spectra().to_parquet(path),
+    "xlsx": lambda path: spectra().to_excel(path, index=False),
+}
+VECTORS: dict[str, Callable[[Path], object]] = {
+    "geojson": lambda path: points().to_crs("EPSG:4326").to_file(path),
+    "gpkg": lambda path: points().to_file(path),
+    "shp": lambda path: points().to_file(path),
+    "fgb": lambda path: points().to_file(path),
+    "kml": kml,
+    "parquet": lambda path: points().to_parquet(path),
+    "csv": placed,
+}
+
+
+def check(arguments: list[str], folder: Path, capsys) -> int:
+    """Run the command; the exit code is 0 or 3, and an output is there on 0 alone."""
+    output = folder / "out.csv"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = run(["retrieve", *arguments, "-o", str(output), "--variables", "lai"], [COMMAND])
+    told = capsys.readouterr().err
+    assert code in (0, 3), told
+    assert output.exists() == (code == 0), told
+    assert sum(line.startswith("error: ") for line in told.splitlines()) == (code == 3), told
+    assert "x" * 61 not in told
+    assert "\x1b" not in told
+    output.unlink(missing_ok=True)
+    assert not list(folder.iterdir())
+    return code
+
+
+def check_all(files: list[Path], arguments: list[str], folder: Path, capsys) -> None:
+    folder.mkdir()
+    assert check(arguments, folder, capsys) == 0
+    codes = set()
+    for seed in range(COUNT):
+        file = files[seed % len(files)]
+        kept = file.read_bytes()
+        file.write_bytes(mutated(file, kept, seed))
+        codes.add(check(arguments, folder, capsys))
+        file.write_bytes(kept)
+    assert 3 in codes
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_damaged_table_is_read_or_refused(kind, shipped, tmp_path, capsys):
+    path = tmp_path / f"table.{kind}"
+    TABLES[kind](path)
+    check_all([path], [str(path)], tmp_path / "out", capsys)
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+def test_damaged_points_are_read_or_refused(kind, shipped, geotiff, meadow, tmp_path, capsys):
+    image = geotiff(meadow(8, 8))
+    path = tmp_path / f"points.{kind}"
+    VECTORS[kind](path)
+    files = sorted(tmp_path.glob("points.*"))
+    files = [file for file in files if file.suffix != ".cpg"]
+    check_all(files, [str(image), "--points", str(path)], tmp_path / "out", capsys)
