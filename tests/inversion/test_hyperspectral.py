@@ -9,6 +9,8 @@ import more_products as more
 import physvae
 import rtm
 from inversion.geometry import COLUMNS
+from inversion.kernel import CalibratedModel
+from inversion.quality import Quality
 from inversion.tables import retrieve_table
 from physvae.__main__ import run
 from physvae.config import parse_config
@@ -27,7 +29,7 @@ def test_an_envi_image_of_other_bands_is_brought_to_the_model_s(tmp_path):
 
 
 def test_a_table_of_the_sensor_s_bands_is_read():
-    """Simulations of the model: the interval of LAI holds 95 % of 400, within three errors.
+    """Simulations of the model: its own interval of LAI holds 95 % of 400, within three errors.
 
     The sensor of the list is that of the model: the same bands, the same centres.
     """
@@ -41,8 +43,24 @@ def test_a_table_of_the_sensor_s_bands_is_read():
     frame = pd.DataFrame(drawn.reflectance.numpy(), columns=list(sensor.bands))
     for name, column in zip(model.angles, drawn.angles.T, strict=True):
         frame[COLUMNS[name]] = column.numpy()
-    found = retrieve_table(frame, model="hyperspectral-10nm", variables=("lai",))
+    own = CalibratedModel("hyperspectral-10nm", field=False)
+    found = retrieve_table(frame, model=own, variables=("lai",))
     lai = drawn.theta[:, 0].numpy()
     assert found["lai"].corr(pd.Series(lai)) > 0.75
     inside = (found["lai_p025"] <= lai) & (lai <= found["lai_p975"])
     assert abs(inside.mean() - 0.95) < 3 * (0.95 * 0.05 / 400) ** 0.5
+
+
+def test_dense_vegetation_of_a_real_scene_is_within_the_training_domain(data_dir, tmp_path):
+    """A chip of EnMAP with gaps at the water vapour bands: less than a tenth has bit 5."""
+    path, output = data_dir / "rasters" / "enmap_potsdam_20220724_north.tif", tmp_path / "lai.tif"
+    asked = ["retrieve", str(path), "-o", str(output), "--variables", "lai"]
+    assert run([*asked, "--model", "hyperspectral-10nm", "--scale", "0.0001"]) == 0
+    with rasterio.open(path) as chip:
+        center = np.array([float(chip.tags(i)["wavelength"]) for i in chip.indexes])
+        red, infrared = (chip.read(int(np.abs(center - x).argmin()) + 1) for x in (665, 865))
+    with rasterio.open(tmp_path / "lai_quality.tif") as written:
+        quality = written.read(1)
+    dense = (red > 0) & (infrared - red > 0.6 * (infrared + red))
+    assert dense.sum() > 1000
+    assert (quality[dense] & Quality.OUTSIDE_TRAINING_DOMAIN != 0).mean() < 0.1
