@@ -76,8 +76,8 @@ def weigh(
         For draws of the further proposals.
     """
     each = max(1, draws // (ROUNDS + 1))
-    u = scores.fixed(each)
-    decoded, proposals = decode(u), [scores.log_prob]
+    u, log_prob = _first_proposal(scores, each, generator)
+    decoded, proposals = decode(u), [log_prob]
     for k in range(ROUNDS + 1):
         spectra, log_likelihood = decoded
         mixed = torch.stack([log_prob(u) for log_prob in proposals]).logsumexp(0)
@@ -95,6 +95,24 @@ def weigh(
         decoded = Decoded(*(torch.cat(part) for part in parts))
         proposals.append(proposal.log_prob)
     return found
+
+
+def _first_proposal(
+    scores: Scores, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Draws of q(u | x) and its log density; of the prior, where q is no density.
+
+    Far outside of the training domain (water, shadow) an encoder may say a covariance whose
+    density is not a number.
+    """
+    u = scores.fixed(draws)
+    lost = ~scores.log_prob(u).isfinite().all(0)
+    noise = torch.randn(u.shape, generator=generator, dtype=u.dtype, device=u.device)
+
+    def log_prob(at: Tensor) -> Tensor:
+        return torch.where(lost, standard_normal_log_prob(at), scores.log_prob(at))
+
+    return torch.where(lost.unsqueeze(-1), noise, u), log_prob
 
 
 class Tempered(NamedTuple):

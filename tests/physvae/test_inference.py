@@ -74,6 +74,17 @@ def test_intervals_of_many_narrow_bands_hold_and_rest_on_many_draws():
     assert error < 0.016  # 0.010; with the draws of the amortised posterior alone 0.036
 
 
+def test_spectra_that_no_canopy_has_get_finite_predictions():
+    """Black water: the encoder says a covariance whose density is not a number."""
+    model = physvae.load("hyperspectral-10nm")
+    black = torch.zeros(2, len(model.bands))
+    black[1, :10] = 0.004
+    angles = torch.tensor([[36.0, 0.0, 0.0]]).expand(2, 3)
+    found = predictive(model, black, angles, torch.Generator().manual_seed(2), draws=96)
+    for part in found:
+        assert part.isfinite().all()
+
+
 def test_a_code_book_can_be_filled_from_too(made_up):
     plan = SMALL | {"residual": {"latents": 2, "rank": 2, "latent": "vector-quantised"}}
     small = build(parse_config(plan, "codes"), made_up).eval()

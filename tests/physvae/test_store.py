@@ -153,7 +153,7 @@ def test_a_file_too_large_to_be_a_configuration_is_refused_before_it_is_read(fol
 @pytest.mark.parametrize(
     ("section", "change", "reason"),
     [
-        (None, {"bands": [f"B{i}" for i in range(5000)]}, "bands: Tuple should have at most 4096"),
+        (None, {"bands": [f"B{i}" for i in range(5000)]}, "bands: expected at most 4096 items"),
         ("grid", {"first": 400, "last": 2500, "step": 0.01, "fwhm": 1}, "at most 4096 bands"),
         ("grid", {"first": 400, "last": 2500, "step": 2.1e-5, "fwhm": 1}, "grid.step: .*0.01"),
         ("encoder", {"width": 2048, "depth": 12, "members": 20}, "encoder.members.0.first.weight"),
