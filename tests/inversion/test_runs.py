@@ -234,6 +234,27 @@ def test_many_products_one_of_them_broken(shipped, tmp_path, capsys):
     assert [file.name for file in (tmp_path / "two").iterdir()] == ["day2.nc"]
 
 
+def test_every_bad_product_of_a_list_is_named_with_its_reason(shipped, tmp_path, capsys):
+    """The first one missing, one without a scale, a STAC item cut off, a table: the rest is done."""
+    good = products.safe(tmp_path / "good", name="day1.SAFE")
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 10, "dtype": "int16"}
+    with rasterio.open(tmp_path / "no_scale.tif", "w", **profile) as file:
+        file.write(np.full((10, 8, 8), 900, np.int16))
+        file.descriptions = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "day4", "assets": []}
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    (tmp_path / "plots.csv").write_text("B2,B3\n0.1,0.2\n")
+    names = ["gone.SAFE", "no_scale.tif", str(good), "item.json", "plots.csv"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    assert command(tmp_path / "list.txt", "-o", tmp_path / "out") == 4
+    errors = [x for x in capsys.readouterr().err.splitlines() if x.startswith(("error", "note"))]
+    for name, reason in {
+        "gone.SAFE": "expected a file", "no_scale.tif": "scale", "item.json": "assets", "plots.csv": "table",
+    }.items():  # fmt: skip
+        assert [x for x in errors if name in x and reason in x], (name, errors)
+    assert (tmp_path / "out" / "day1.tif").is_file()
+
+
 def test_r2_a_refused_product_leaves_no_file(shipped, tmp_path, capsys):
     """An offset in the pixels that the metadata do not state: exit code 3, one sentence."""
     (tmp_path / "out").mkdir()
