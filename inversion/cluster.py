@@ -74,8 +74,9 @@ def _local(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
         "n_workers": 0, "processes": False, "host": "127.0.0.1", "protocol": "tcp",
         "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR,
     }  # fmt: skip
+    made: Any = LocalCluster(**options)  # its annotations are those of an asynchronous one
     with (
-        LocalCluster(**options) as cluster,
+        made as cluster,
         Client(cluster, set_as_default=False) as client,
         running(cluster.scheduler_address, count) as workers,
     ):

@@ -113,7 +113,7 @@ def _raster(path: Path) -> dict[str, Any]:
     return found
 
 
-def _geotiff(path: Path, **options: bool) -> Any:
+def _geotiff(path: Path, **options: Any) -> Any:
     """Open a GeoTIFF, and no file that GDAL would take for another kind and follow."""
     import rioxarray
     from rasterio.errors import RasterioError
