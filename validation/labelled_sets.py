@@ -5,7 +5,8 @@ A set has spectra, traits measured under them, and labels by which rows belong t
 the set. A trait's definition says which quantity was measured; `rank_only` marks measurements of
 which only the order is believed.
 
-    field_dev         farms of four countries: LAI, in part plant area and effective
+    field_dev         farms of four countries: green area (Switzerland), effective plant area (the
+                      rest), which `lai_effective` is held against too
     grounded_eo_dev   NEON, ICOS and TERN: plant area and fAPAR with standard deviations
     sparc_barrax_dev  62 narrow bands: leaf and canopy chlorophyll, LAI, fCover
     ccc_dev           Swiss wheat: canopy chlorophyll by biomass, rank only
@@ -151,7 +152,14 @@ def _farms(path: Path) -> LabelledSet:
     when = table["site"] + " " + table["field_date"].astype(str)
     kind = definitions(table).to_numpy(object)
     targets = {"lai": _target(table, "lai", kind)}
+    targets["lai_effective"] = _effective(targets["lai"])
     return LabelledSet(path.stem, _optics(table), _labels(when, table.site, table.crop), targets)
+
+
+def _effective(target: Target) -> Target:
+    """The rows of which an effective quantity was measured."""
+    kept = np.array([str(kind).endswith("eff") for kind in target.definition])
+    return Target(np.where(kept, target.measured, np.nan), target.spread, target.definition)
 
 
 def _grounded(path: Path) -> LabelledSet:

@@ -1,4 +1,4 @@
-"""A page of Markdown with figures, and the forms in which its numbers are shown."""
+"""A page of Markdown with figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib
 
 from validation import drawing
-from validation.tables import shown
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Setting:
         A loaded model.
     data : Path
         Folder of the reference data.
-    simulations, compared : int
-        Simulations on which the posterior is tested, and on which methods compete.
+    simulations : int
+        Simulations on which the posterior is tested.
     seed : int
         Of the simulations; not one of training's.
     """
@@ -29,7 +28,6 @@ class Setting:
     model: Any
     data: Path
     simulations: int = 20_000
-    compared: int = 2_000
     seed: int = 20_261_121
 
 
@@ -70,15 +68,3 @@ class Page:
                     folder / "images" / f"evidence-{name}.png", dpi=130, bbox_inches="tight",
                     pad_inches=0.08, metadata={"Software": None},
                 )  # fmt: skip
-        print(f"{folder / 'evidence.md'}\n{len(self.figures)} figures in {folder / 'images'}")
-
-
-def span(ends: list[float] | None, form: str = "{:.2f}") -> str:
-    """An interval as text, a dash where there is none."""
-    return "–" if ends is None else " to ".join(form.format(end) for end in ends)
-
-
-def number(value: float | None, ends: list[float] | None, form: str) -> str:
-    """A number and its interval in brackets."""
-    text = shown(value, form)
-    return text if ends is None or value is None else f"{text} ({span(ends, form)})"

@@ -1,13 +1,10 @@
-"""The same scores where the truth is known, and simulation-based calibration of every trait."""
+"""Simulation-based calibration of every trait."""
 
 import matplotlib
 import numpy as np
 
-from evidence_parts.agreement import HEADS, OURS, cells, methods, yardsticks
 from evidence_parts.page import Page, Setting
 from validation import drawing, plots_calibration, simulated
-from validation.predictive import retrieve_with_quantiles
-from validation.report import evaluate
 from validation.tables import shown
 
 TRAITS = ("lai", "cab", "car", "cbrown", "cw", "cm", "n_leaf", "ala", "hspot", "ccc", "cwc",
@@ -16,29 +13,13 @@ LEVELS = (0.5, 0.68, 0.9, 0.95)
 BINS = 20
 
 
-def compared(page: Page, setting: Setting) -> None:
-    """Every method on simulations of LAI."""
-    field = simulated.table(setting.model, setting.compared, seed=setting.seed)
-    estimates = retrieve_with_quantiles(field, setting.model, "lai", source="simulations")
-    m = evaluate(estimates, field, baselines=yardsticks(setting), name=OURS).metrics
-    page.say("## The same on simulations")
-    page.say(
-        f"{setting.compared:,} draws of the model's own prior, physics, residual and noise, with",
-        "a seed that training has not seen, every band and angle known. They say whether the",
-        "network does what it was asked to, not whether the question was right. SL2P was trained",
-        "on other simulations: for it these are foreign. The look-up table does not know of the",
-        "residual. In brackets: 95 % bootstrap interval.",
-    )
-    page.table(HEADS, [[name, *cells(found["pooled"])] for name, found in methods(m).items()])
-
-
 def ranks(page: Page, setting: Setting) -> None:
     """Rank histograms, coverage, a test of uniformity and CRPS of every trait."""
     n, seed = setting.simulations, setting.seed + 1
     whole = simulated.ranks(setting.model, TRAITS, n, seed=seed)
     gaps = simulated.ranks(setting.model, TRAITS, n, seed=seed, gaps=True)
     error = np.sqrt(0.9 * 0.1 / n)
-    page.say("### Is the posterior that of the simulator?")
+    page.say("## Is the posterior that of the simulator?")
     page.say(
         "Simulation-based calibration ([Talts et al. 2018](https://arxiv.org/abs/1804.06788)):",
         f"the place of the truth in its marginal posterior over {n:,} simulations is uniform if",
@@ -74,6 +55,5 @@ def verdict(whole: dict, gaps: dict, n: int) -> list[str]:
         f"calibrated. The largest error of coverage in the table is {off:.1%}. With {n:,}",
         f"simulations the test refuses uniformity (p < 0.01) for {len(refused['whole'])} of",
         f"{len(whole)} traits on whole spectra ({listed}) and for {len(refused['gaps'])} with",
-        "gaps: so many draws show departures of this size. These are quantiles, not the stated",
-        "95 % interval of LAI and canopy chlorophyll, which is made for measurements.",
+        "gaps. These are quantiles, not the stated 95 % intervals, which are made for measurements.",
     ]

@@ -60,6 +60,9 @@ def test_every_labelled_set_is_read_with_its_quantities(sets):
         "leaf": 110,
     }  # fmt: skip
     assert set(sets["field_dev"].targets["lai"].definition) == {"PAIeff", "GAI"}
+    effective = np.isfinite(sets["field_dev"].targets["lai_effective"].measured)
+    assert effective.sum() == 179
+    assert set(sets["field_dev"].targets["lai"].definition[effective]) == {"PAIeff"}
     assert set(sets["grounded_eo_dev"].targets) == {"lai", "fapar"}
     assert np.isfinite(sets["grounded_eo_dev"].targets["fapar"].spread).all()
     assert set(sets["sparc_barrax_dev"].targets) == {"lai", "cab", "ccc", "fcover"}

@@ -1,0 +1,35 @@
+"""Leaves as a labelled set: simulated ones come back, canopies are left alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rtm
+from validation.labelled_sets import LabelledSet, Target
+from validation.leaf_fits import leaf_fits
+from validation.set_scores import paired, scores
+
+WATER = np.array([0.008, 0.014, 0.02])
+
+
+def leaves(*, leaves: bool = True) -> LabelledSet:
+    optics = rtm.prospect(n_leaf=1.5, cab=40.0, cw=WATER, cm=0.005)
+    wavelength = np.arange(400.0, 2501.0)
+    kept = wavelength % 10 == 0
+    labels = pd.DataFrame({"group": list("abc"), "place": "leaf", "cover": ""})
+    target = Target(WATER, np.full(3, np.nan), np.full(3, "of a leaf", object))
+    return LabelledSet(
+        "leaf", pd.DataFrame(index=range(3)), labels, {"cw": target},
+        wavelength[kept], np.asarray(optics[0])[:, kept], leaves=leaves,
+    )  # fmt: skip
+
+
+def test_simulated_leaves_come_back_with_intervals_that_hold_them():
+    found = scores(paired(leaf_fits, [leaves()]))
+    assert found["n"] == 3
+    assert found["rmse"] < 1e-4
+    assert found["coverage_95"] == pytest.approx(1.0)
+
+
+def test_canopies_are_not_fitted():
+    assert leaf_fits(leaves(leaves=False), ("cw",)) is None
