@@ -93,9 +93,9 @@ def head(page: Page) -> None:
     page.say(
         "**In view** says what a number cannot prove. P: prior and physics, N: noise, I: factor",
         "of the stated interval, V: limits of the novelty. A capital: these rows with their",
-        "values were in view when it was chosen; a small letter: other rows of the group or set, or",
-        "spectra of these sites without a value; –: nothing of them. A reference that learns",
-        "saw other groups or other sets. No measured value was in the training of any model.",
+        "values were in view when it was chosen; a small letter: other rows of the group or",
+        "set, or spectra of these sites without a value; –: nothing of them. A reference that",
+        "learns saw other groups or sets. No measured value was in the training of any model.",
     )
     rows = [
         [name, *(", ".join(in_view.CHOSEN[name][letter]) for letter in "PN")] for name in MODELS

@@ -55,5 +55,5 @@ def verdict(whole: dict, gaps: dict, n: int) -> list[str]:
         f"calibrated. The largest error of coverage in the table is {off:.1%}. With {n:,}",
         f"simulations the test refuses uniformity (p < 0.01) for {len(refused['whole'])} of",
         f"{len(whole)} traits on whole spectra ({listed}) and for {len(refused['gaps'])} with",
-        "gaps. These are quantiles, not the stated 95 % intervals, which are made for measurements.",
+        "gaps. These are quantiles, not the stated 95 % intervals, which are for measurements.",
     ]

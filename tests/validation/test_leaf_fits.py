@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import rtm
 from validation.labelled_sets import LabelledSet, Target
@@ -15,20 +14,23 @@ WATER = np.array([0.008, 0.014, 0.02])
 def leaves(*, leaves: bool = True) -> LabelledSet:
     optics = rtm.prospect(n_leaf=1.5, cab=40.0, cw=WATER, cm=0.005)
     wavelength = np.arange(400.0, 2501.0)
-    kept = wavelength % 10 == 0
+    kept = wavelength % 25 == 0
+    seen = np.asarray(optics[0])[:, kept]
+    seen = seen + np.random.default_rng(5).normal(0, 0.002, seen.shape)
     labels = pd.DataFrame({"group": list("abc"), "place": "leaf", "cover": ""})
     target = Target(WATER, np.full(3, np.nan), np.full(3, "of a leaf", object))
     return LabelledSet(
         "leaf", pd.DataFrame(index=range(3)), labels, {"cw": target},
-        wavelength[kept], np.asarray(optics[0])[:, kept], leaves=leaves,
+        wavelength[kept], seen, leaves=leaves,
     )  # fmt: skip
 
 
-def test_simulated_leaves_come_back_with_intervals_that_hold_them():
-    found = scores(paired(leaf_fits, [leaves()]))
-    assert found["n"] == 3
-    assert found["rmse"] < 1e-4
-    assert found["coverage_95"] == pytest.approx(1.0)
+def test_simulated_leaves_come_back_within_a_few_sd():
+    rows = paired(leaf_fits, [leaves()])
+    error = np.abs(rows["estimate"] - rows["measured"]).to_numpy()
+    assert scores(rows)["n"] == 3
+    assert (error < 5e-4).all()
+    assert (error < 4 * rows["sd"].to_numpy()).all()
 
 
 def test_canopies_are_not_fitted():
