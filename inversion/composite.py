@@ -16,16 +16,9 @@ import xarray as xr
 
 from inversion.kernel import STATISTICS
 from inversion.naming import listing
-from inversion.quality import Quality
+from inversion.quality import usable
 from physvae.errors import InputError
 
-UNUSABLE = (
-    Quality.TOO_LOW
-    | Quality.TOO_HIGH
-    | Quality.OUTSIDE_TRAINING_DOMAIN
-    | Quality.MASKED_BY_SCENE_CLASS
-    | Quality.NO_DATA
-)
 COUNT = "number_of_dates"
 
 
@@ -55,12 +48,12 @@ def composite(
         series = series.chunk(date=-1)
     first = results[0]
     combined = first[[f"{variables[0]}"]].drop_vars(str(variables[0]))
-    usable = (series["quality"] & np.uint16(UNUSABLE)) == 0
+    kept = usable(series["quality"])
     for name in variables:
         stacked = [series[name + statistic] for statistic in STATISTICS]
         outputs = xr.apply_ufunc(
             _weighted,
-            usable,
+            kept,
             *stacked,
             input_core_dims=[["date"]] * (1 + len(STATISTICS)),
             output_core_dims=[[]] * len(STATISTICS),
@@ -71,7 +64,7 @@ def composite(
             combined[name + statistic] = values.assign_attrs(first[name + statistic].attrs)
     quality, count = xr.apply_ufunc(
         _flags,
-        usable,
+        kept,
         series["quality"],
         input_core_dims=[["date"], ["date"]],
         output_core_dims=[[], []],

@@ -42,6 +42,11 @@ class Quality(IntFlag):
     REFINEMENT_NOT_CONVERGED = 1 << 12
 
 
+_NEVER = np.uint16(
+    Quality.TOO_LOW | Quality.TOO_HIGH | Quality.MASKED_BY_SCENE_CLASS | Quality.NO_DATA
+)
+_STRANGER = np.uint16(Quality.OUTSIDE_TRAINING_DOMAIN | Quality.SPECTRUM_MISFIT)
+
 DESCRIPTIONS: dict[Quality, str] = {
     Quality.INPUT_OUT_OF_RANGE: (
         "a reflectance above 1, below -0.2 or not finite, a sun zenith above 75°, or an angle that"
@@ -118,6 +123,27 @@ def possible_angles(angles: Float[np.ndarray, "pixel angle"]) -> Bool[np.ndarray
     zenith = angles[..., :2]
     possible[..., :2] &= (zenith >= 0) & (zenith < 90)
     return possible
+
+
+def usable(quality: np.ndarray) -> np.ndarray:
+    """Say which estimates may be used for a mean, a composite or a picture, by their bits.
+
+    Not usable are those without data, of another scene class, beyond the range of the trait, and
+    of a spectrum that is both unlike the training and not explained by the physics, as those of
+    water, snow, cloud and roofs are. One of these two bits alone marks canopies that are rare in
+    the training; their LAI errs no more than that of others (docs/experiments.md).
+
+    Parameters
+    ----------
+    quality : array of uint16
+        As `retrieve` writes it, of any shape.
+
+    Examples
+    --------
+    >>> usable(np.array([0, 1 << 5, 1 << 6, 1 << 5 | 1 << 6, 1 << 9], np.uint16)).tolist()
+    [True, True, True, False, False]
+    """
+    return ((quality & _NEVER) == 0) & ((quality & _STRANGER) != _STRANGER)
 
 
 def diagnostic_flags(

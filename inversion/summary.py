@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inversion.quality import DESCRIPTIONS, Quality
+from inversion.quality import DESCRIPTIONS, Quality, usable
 
 _WORDS = np.arange(1 << 16)
-UNUSABLE = np.uint16(
-    Quality.TOO_LOW | Quality.TOO_HIGH | Quality.OUTSIDE_TRAINING_DOMAIN | Quality.AS_WIDE_AS_PRIOR
-)
-"""Bits whose estimates must not be used: they are counted, and left out of the statistics."""
 
 
 class Summary:
@@ -22,7 +18,8 @@ class Summary:
     ----------
     names
         Names of the estimates; statistics are kept of the means, not of what follows them
-        (``lai_sd``, ``lai_p025``, ...), and of those that may be used (see `UNUSABLE`).
+        (``lai_sd``, ``lai_p025``, ...), and of estimates that may be used
+        (`inversion.quality.usable`).
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -47,10 +44,10 @@ class Summary:
         for flag in Quality:
             self.flagged[flag] += int(numbers[_WORDS & flag.value != 0].sum())
         self.estimated += int(np.isfinite(np.asarray(rows[self.variables[0]])).sum())
-        usable = (quality & UNUSABLE) == 0
+        kept = usable(quality)
         for name in self.variables:
             values = np.asarray(rows[name])
-            known = values[np.isfinite(values) & usable].astype(np.float64)
+            known = values[np.isfinite(values) & kept].astype(np.float64)
             if known.size:
                 self.count[name] += known.size
                 self.amount[name] += float(known.sum())
