@@ -12,6 +12,7 @@ from validation.set_tables import HEADS, cells
 CANOPIES = ("field_dev", "grounded_eo_dev", "sparc_barrax_dev")
 SHOWN = ("sentinel-2", "sentinel-2-broad", "landsat-8", SNAP, "Gaussian process, other sets")
 PICTURED = ("sentinel-2", "sentinel-2-broad")
+LUT = "look-up table"
 
 
 def leaf_area(page: Page, found: Gathered) -> None:
@@ -81,15 +82,22 @@ def paired_differences(page: Page, found: Gathered) -> None:
         "95 % interval by bootstrap over whole groups (site and date, acquisition, field), none",
         "where there are three fields. The look-up table is `--method lut` of `sentinel-2`.",
     )
-    theirs = {**found.theirs, "look-up table": found.ours["sentinel-2, lut"]}
+    names = [*found.theirs, LUT]
+    rows = [[n, t, s, *(by.get(k, "–") for k in names)] for n, t, s, by in against(found)]
+    page.table(["model", "trait", "set", *names], rows, texts=3)
+
+
+def against(found: Gathered) -> list[tuple[str, str, str, dict[str, str]]]:
+    """Model, trait, set, and the difference to every reference as text."""
+    theirs = {**found.theirs, LUT: found.ours["sentinel-2, lut"]}
     rows = []
     for name in MODELS:
         own = found.ours[name]
         own = own[own["trait"].isin(TRAITS) & ~own["rank_only"].astype(bool)]
         for (trait, where), part in differences(own, theirs).groupby(["trait", "set"], sort=False):
             by = {row["against"]: _difference(row) for row in part.to_dict("records")}
-            rows.append([name, str(trait), str(where), *(by.get(t, "–") for t in theirs)])
-    page.table(["model", "trait", "set", *theirs], rows, texts=3)
+            rows.append((name, str(trait), str(where), by))
+    return rows
 
 
 def _difference(row: dict) -> str:
