@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
 
 Input = Annotated[
@@ -21,7 +21,12 @@ Output = Annotated[
         "-o", "--output", help="OUT.csv, .parquet; .tif, .nc, .zarr; a folder for a list."
     ),
 ]
-Model = Annotated[str, typer.Option(help="Name of a shipped model, or a model folder.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Name of a shipped model, or a model folder.", autocompletion=shipped_models
+    ),
+]
 Variables = Annotated[str, typer.Option(help="Traits wanted, separated by commas.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Bands = Annotated[

@@ -55,7 +55,6 @@ def build(commands: Iterable[Registered]) -> typer.Typer:
     """Put the registered commands under one application; one that cannot be loaded says so."""
     app = typer.Typer(
         help=HELP,
-        add_completion=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

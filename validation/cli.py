@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
+from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
 
 DEFAULT_MODEL = "sentinel-2"
@@ -31,7 +31,11 @@ Maps = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="M", help=f"Model to retrieve with: name or folder [{DEFAULT_MODEL}]."),
+    typer.Option(
+        metavar="M",
+        help=f"Model to retrieve with: name or folder [{DEFAULT_MODEL}].",
+        autocompletion=shipped_models,
+    ),
 ]
 Baseline = Annotated[
     list[str] | None,
