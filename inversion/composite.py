@@ -48,7 +48,7 @@ def composite(
         series = series.chunk(date=-1)
     first = results[0]
     combined = first[[f"{variables[0]}"]].drop_vars(str(variables[0]))
-    kept = usable(series["quality"])
+    kept = xr.apply_ufunc(usable, series["quality"], dask="allowed")
     for name in variables:
         stacked = [series[name + statistic] for statistic in STATISTICS]
         outputs = xr.apply_ufunc(
