@@ -77,6 +77,8 @@ def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
+    except SystemExit as done:  # typer ends so when it has printed or installed a completion
+        return done.code if isinstance(done.code, int) else 1
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in takewhile(lambda text: text.startswith("-"), arguments):
             traceback.print_exception(error)
