@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,19 @@ from inversion.maps import retrieve
 from inversion.progress import progress
 from inversion.provenance import identity_of
 from inversion.readers import detect
-from inversion.run import Job, ended, open_image, provenance, retrieve_file, write_map
+from inversion.run import (
+    Job,
+    ended,
+    open_image,
+    opened_model,
+    provenance,
+    retrieve_file,
+    write_map,
+)
 from inversion.writers import IMAGES, check_output
 from inversion.writers.work import Shard
 from physvae.errors import InputError, PartialError, UsageError
+from physvae.messages import say
 
 LOG = logging.getLogger(__name__)
 ENDINGS = (".safe", ".zarr", ".zip", ".tif", ".tiff", ".he5", ".nc", ".json", ".bsq", ".dat")
@@ -118,7 +128,7 @@ def _told(source: Path, count: int, lines: list[str], failed: dict[str, Exceptio
         none = f"{source}: none of {count} products could be done"
         raise kind(f"{none}: {'; '.join(reasons)}") from first
     if failed:
-        print("\n".join([*lines, done]))
+        say("\n".join([*lines, done]), sys.stdout)
         first = next(iter(failed.values()))
         raise PartialError(f"{done}; missing: {'; '.join(reasons)}") from first
     return done
@@ -138,7 +148,7 @@ def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
     """
     paths = products(source)
     check_output(output, tuple(paths), "image")
-    loaded = load_model(job.source, job.device)
+    loaded = opened_model(job)
     wanted = check_variables(job.variables, loaded)
     whole = identity(paths, job, loaded)
     images = [open_image(path, job, loaded) for path in paths]

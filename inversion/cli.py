@@ -1,5 +1,6 @@
 """The command `physvae retrieve`: translates options, leaves the work to `inversion.run`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
+from physvae.messages import say
 
 Input = Annotated[
     Path,
@@ -149,7 +151,6 @@ def retrieve(
     from inversion.run import Job
     from inversion.writers.work import Shard
     from physvae.columns import assignments
-    from physvae.messages import notes_on_stderr
     from physvae.tables import TableOptions
 
     declaration = Declaration(
@@ -180,8 +181,7 @@ def retrieve(
         calibration=calibration,
         field=field,
     )
-    with notes_on_stderr():
-        typer.echo("\n".join(_run(source, output, job, composite, form)))
+    say("\n".join(_run(source, output, job, composite, form)), sys.stdout)
 
 
 def _run(source: Path, output: Path, job: Any, composite: bool, form: str) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from physvae.messages import progress_bar, timed
 
 
 class Bar:
@@ -83,6 +84,5 @@ def progress(total: int) -> Iterator[Bar]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
+    with timed("estimating and writing"), progress_bar(*columns) as shown:
         yield Bar(shown, total)

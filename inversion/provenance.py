@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from inversion.identity import ends
 from inversion.readers.probe import probe
 from inversion.summary import Summary
+from physvae.versions import versions
 
 SMALL = 1 << 20
-_LIBRARIES = ("physvae", "torch", "numpy", "xarray", "dask", "rasterio")
 
 
 def record(
@@ -47,7 +45,7 @@ def record(
         "model": {"name": model.name, "sha256": model.sha256},
         "options": dict(options),
         "identity": identity,
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": versions(),
     }
     return json.dumps(content, indent=2, default=str, ensure_ascii=False)
 
@@ -105,13 +103,3 @@ def _folder(path: Path) -> str:
         about = f"{file.relative_to(path).as_posix()} {file.stat().st_size} {ends(file, SMALL)}\n"
         hashed.update(about.encode())
     return hashed.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -11,6 +11,7 @@ import xarray as xr
 
 from inversion.areas import around, over_windows, within
 from inversion.cluster import computing
+from inversion.details import steps_of, tell_image, tell_model
 from inversion.identity import digest, identity
 from inversion.kernel import DEFAULT_VARIABLES, CalibratedModel, check_variables, load_model
 from inversion.maps import retrieve
@@ -22,6 +23,7 @@ from inversion.table_files import retrieve_rows
 from inversion.writers import check_output, maps, table
 from inversion.writers.work import Shard
 from physvae.errors import UsageError
+from physvae.messages import timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
         The output cannot be written.
     """
     check_output(output, (source,))
-    loaded = load_model(job.source, job.device)
+    loaded = opened_model(job)
     wanted = check_variables(job.variables, loaded)
     family = detect(source)
     gives = "table" if job.points else family.gives
@@ -117,12 +119,23 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
     return ended(summary, output, job)
 
 
+def opened_model(job: Job) -> Any:
+    """Load the model of a job."""
+    with timed("opening the model"):
+        loaded = load_model(job.source, job.device)
+    tell_model(loaded, job)
+    return loaded
+
+
 def open_image(source: Path, job: Job, loaded: Any) -> xr.Dataset:
     """Open an image of any family lazily, cut to the area where there is one."""
-    image = reader(detect(source))(
-        source, job.declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=job.chunk
-    )
-    return image if job.area is None else within(image, job.area)
+    with timed("opening and checking the input"):
+        image = reader(detect(source))(
+            source, job.declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=job.chunk
+        )
+        image = image if job.area is None else within(image, job.area)
+    tell_image(image, job.declaration, str(source))
+    return image
 
 
 def provenance(
@@ -137,7 +150,7 @@ def provenance(
         "calibration": job.calibration and fingerprint(job.calibration),
         "intervals": "field" if job.field else "posterior",
         "input": {key: image.attrs[key] for key in keys if key in image.attrs},
-        "radiometry": _first(image.attrs.get("radiometry")),
+        "radiometry": next(iter(steps_of(image.attrs.get("radiometry"))), None),
         "declaration": asdict(job.declaration),
     }
     scene, others = job.declaration.scene_classes, (job.area, job.points)
@@ -193,9 +206,9 @@ def _estimated(image: xr.Dataset, model: Any, job: Job, wanted: tuple[str, ...])
 def _points(image: xr.Dataset, output: Path, job: Job, wanted: tuple[str, ...]) -> Summary:
     assert job.points is not None
     windows, points = around(image, job.points, job.window)
-    result = _estimated(windows, job.source, job, wanted)
-    estimates = over_windows(result, points, wanted)
-    table.write(estimates, output)
+    with timed("estimating and writing"):
+        estimates = over_windows(_estimated(windows, job.source, job, wanted), points, wanted)
+        table.write(estimates, output)
     return _summed(estimates, wanted)
 
 
@@ -225,11 +238,6 @@ def _check_options(job: Job, gives: str, output: Path) -> None:
         raise UsageError(f"--window: expected an odd number of pixels, got {job.window}")
     if job.window > 1 and job.points is None:
         raise UsageError("--window: expected --points, whose surroundings it takes, got none")
-
-
-def _first(steps: Any) -> Any:
-    """Return one record of scale and offset, the first where bands differ."""
-    return steps[0] if isinstance(steps, list) and steps else steps
 
 
 def command_line() -> str:

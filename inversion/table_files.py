@@ -20,6 +20,7 @@ from inversion.tables import CELLS, Columns, Measured, measured, set_aside
 from inversion.writers.table import is_parquet, writing
 from physvae.cells import checked_numbers, is_text, kind_of
 from physvae.errors import InputError
+from physvae.messages import timed
 from physvae.tables import TableFile, open_table
 
 ROWS = 2**16
@@ -47,8 +48,9 @@ def retrieve_rows(
         The output cannot be written.
     """
     check_method(method)
-    file = open_table(source, declared.table)
-    given = measured(_columns(file), model, declared)
+    with timed("reading and checking the table"):
+        file = open_table(source, declared.table)
+        given = measured(_columns(file), model, declared)
     rows = len(given.reflectance)
     if not rows:
         raise InputError(f"{source}: expected at least one row, found none")
@@ -56,7 +58,7 @@ def retrieve_rows(
     made = [*estimate_names(variables), "quality"]
     schema = _schema(file, made, typed=is_parquet(output))
     summary = Summary([*variables, "quality"])
-    with writing(output, schema) as write:
+    with timed("estimating and writing"), writing(output, schema) as write:
         for own, part in _parts(file, given):
             block = retrieve_block(used, *part, variables=variables)
             columns = [*block.estimates.T, block.quality]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from inversion.details import tell_table
 from inversion.geometry import COLUMNS, fold
 from inversion.kernel import (
     DEFAULT_VARIABLES,
@@ -219,6 +220,7 @@ def _tell(
     for sentence in strangers(rest, known, source, strict=declared.strict):
         LOG.warning("%s", sentence)
     absent = [band for band in model.bands if band not in bands]
+    tell_table(bands, angles, declared)
     if absent:
         LOG.warning("%s: no column %s; estimated from the rest", source, listing(absent))
     there = {*angles}

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from physvae.errors import InputError, PartialError, RunError, UsageError
-from physvae.messages import plain_streams
+from physvae.messages import LOG, QUIET, VERBOSE, plain_streams, set_level, told_on_stderr
 from physvae.sentences import sentence
+from physvae.versions import versions
 
 GROUP = "physvae.commands"
 INTERRUPTED = 130
@@ -51,8 +52,8 @@ class Registered(Protocol):
         ...
 
 
-def build(commands: Iterable[Registered]) -> typer.Typer:
-    """Put the registered commands under one application; one that cannot be loaded says so."""
+def build(commands: Iterable[Registered]) -> Any:
+    """Make one command of the registered ones; one that cannot be loaded says so."""
     app = typer.Typer(
         help=HELP,
         rich_markup_mode=None,
@@ -61,19 +62,23 @@ def build(commands: Iterable[Registered]) -> typer.Typer:
     app.callback()(_options)
     for point in sorted(commands, key=lambda point: point.name):
         _register(app, point)
-    return app
+    command = typer.main.get_command(app)
+    _add(_verbosity_options(), command)
+    return command
 
 
 def run(arguments: Sequence[str], commands: Iterable[Registered] | None = None) -> int:
     """Run one command line, by default with the registered commands; return its exit code."""
-    app = build(list(metadata.entry_points(group=GROUP)) if commands is None else commands)
-    with plain_streams():
-        return _run(app, arguments)
+    command = build(list(metadata.entry_points(group=GROUP)) if commands is None else commands)
+    with plain_streams(), told_on_stderr():
+        return _run(command, arguments)
 
 
-def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
+def _run(command: Any, arguments: Sequence[str]) -> int:
     try:
-        code = app(args=list(arguments) or ["--help"], prog_name="physvae", standalone_mode=False)
+        code = command(
+            args=list(arguments) or ["--help"], prog_name="physvae", standalone_mode=False
+        )
         if code == INTERRUPTED:  # typer turns Ctrl-C into this code and says nothing
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
@@ -111,6 +116,46 @@ Version = Annotated[
     typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error arose.")]
+
+
+def _be_quiet(wanted: bool) -> bool:
+    if wanted:
+        set_level(QUIET)
+    return wanted
+
+
+def _be_verbose(wanted: bool) -> bool:
+    if wanted:
+        set_level(VERBOSE)
+        LOG.info("versions: %s", ", ".join(map(" ".join, versions().items())))
+    return wanted
+
+
+QUIET_HELP = "Print errors and results only: no notes, no progress."
+VERBOSE_HELP = "Print details too: what was read where, versions, times."
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help=QUIET_HELP, callback=_be_quiet)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help=VERBOSE_HELP, callback=_be_verbose)]
+
+
+def _verbosity(quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Hold the options that every command takes."""
+
+
+def _verbosity_options() -> list[Any]:
+    """The options -q and -v, which act by their callbacks and reach no function."""
+    holder = typer.Typer(add_completion=False)
+    holder.command()(_verbosity)
+    options = typer.main.get_command(holder).params
+    for option in options:
+        option.expose_value = False
+    return options
+
+
+def _add(options: list[Any], command: Any) -> None:
+    """Give options to a command and to all below it."""
+    command.params += options
+    for below in getattr(command, "commands", {}).values():
+        _add(options, below)
 
 
 def _options(version: Version = False, debug: Debug = False) -> None:

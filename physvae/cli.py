@@ -11,6 +11,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
+from physvae.messages import LOG, progress_bar, say, timed
 
 Configuration = Annotated[
     str, typer.Argument(metavar="CONFIG", help="TOML file, or a preset by name: sentinel-2, ...")
@@ -104,6 +105,7 @@ def simulate(
         else:
             rest |= {"n": draw, "seed": seed or 0, "sampler": sampler or "sobol"}
             model, plan = _from_prior(prior or "s2-atbd", asked, **rest)
+    LOG.info("model: PROSPECT-%s with 4SAIL, %s", leaf, sensor or "every nm")
     _tell(plan, output)
     with _counting("spectra", plan.rows) as count:
         write(output, model, plan, DTYPES[dtype], count)
@@ -143,7 +145,7 @@ def _from_table(table, asked: dict, column: list[str] | None, strict: bool, **op
     columns = assignments(column, "--column")
     model = model_for([*table.schema.names, *columns], source=str(table.path), **asked)
     for sentence in tell_strangers(table, columns, strict=strict):
-        typer.echo(f"note: {sentence}", err=True)
+        LOG.warning("%s", sentence)
     return model, table_plan(table, model, columns=columns, **options)
 
 
@@ -168,27 +170,23 @@ def _tell(plan, output: Path) -> None:
     if plan.defaults:
         default = dict(zip(plan.space.names, plan.space.default.tolist(), strict=True))
         taken = ", ".join(f"{name} {default[name]:g}" for name in plan.defaults)
-        typer.echo(f"{plan.source}: not given, taken as default: {taken}", err=True)
+        say(f"{plan.source}: not given, taken as default: {taken}")
     fate = "passed through" if output.suffix in (".csv", ".parquet") else "left out"
     unused = [name for name in plan.others.names if canonical(name, TRAITS)]
     others = [name for name in plan.others.names if name not in unused]
     for names, what in ((unused, "a parameter of another model"), (others, "not a parameter")):
         if names:
-            typer.echo(f"{plan.source}: {what}, {fate}: {', '.join(names)}", err=True)
+            say(f"{plan.source}: {what}, {fate}: {', '.join(names)}")
 
 
 @contextmanager
 def _counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr where that is a terminal; lends what moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with timed(what), progress_bar(*columns, transient=True) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda rows: progress.advance(bar, rows)
 
@@ -197,7 +195,7 @@ def _counting(what: str, total: int | None = None) -> Iterator[Callable[[int], N
 def _stage(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """The same for a part of a training; where stderr is no terminal, a line."""
     if not sys.stderr.isatty():
-        typer.echo(what, err=True)
+        say(what)
     with _counting(what, total) as count:
         yield count
 
@@ -267,17 +265,20 @@ def _train_model(
             f"{output}: holds a checkpoint; go on with --resume, or name another folder"
         )
     if team.leads:
-        typer.echo(f"{config}: data of {root}, reducing the sensor to few wavelengths", err=True)
-    trainer = Trainer(plan, root, output, device, team)
+        say(f"{config}: data of {root}, reducing the sensor to few wavelengths")
+    with timed("reading the data, reducing the sensor"):
+        trainer = Trainer(plan, root, output, device, team)
     if resume:
         trainer.resume()
-    with scalars(output, trainer.step, wanted=tensorboard and team.leads) as write:
+    wanted = tensorboard and team.leads
+    with timed("training"), scalars(output, trainer.step, wanted=wanted) as write:
         model = _with_progress(trainer, write)
     if not team.leads:
         return
     figures = finish(model, plan, root, output, stage=_stage, source=source)
     worst = min(figures["coverage_90"].items(), key=lambda item: -abs(item[1] - 0.9))
-    typer.echo(f"{output}: coverage of 90 % intervals furthest off: {worst[0]} {worst[1]:.3f}")
+    text = f"coverage of 90 % intervals furthest off: {worst[0]} {worst[1]:.3f}"
+    say(f"{output}: {text}", sys.stdout)
 
 
 def models() -> None:
@@ -301,24 +302,22 @@ def _with_progress(trainer, write: Callable[[int, dict], None]):
 
     Where stderr is no terminal, there are `LINES` lines in the place of the bar.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.completed}/{task.total}"), BarColumn(), TimeRemainingColumn(),
         TextColumn("loss {task.fields[loss]:.3f}"),
     )  # fmt: skip
-    console = Console(stderr=True)
-    bars = trainer.team.leads and console.is_terminal
-    lines = trainer.team.leads and not console.is_terminal
-    with Progress(*columns, console=console, disable=not bars) as progress:
+    leads = trainer.team.leads
+    lines = leads and not sys.stderr.isatty()
+    with progress_bar(*columns, wanted=leads) as progress:
         total = trainer.config.optimiser.steps
         bar = progress.add_task("", total=total, completed=trainer.step, loss=float("nan"))
 
         def report(step: int, losses: dict) -> None:
             progress.update(bar, completed=step, loss=losses["loss"])
             if lines and step * LINES // total > (step - 1) * LINES // total:
-                typer.echo(f"{step}/{total} loss {losses['loss']:.3f}", err=True)
+                say(f"{step}/{total} loss {losses['loss']:.3f}")
             write(step, losses)
 
         return trainer.run(report)

@@ -7,6 +7,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
+from physvae.messages import timed
 
 DEFAULT_MODEL = "sentinel-2"
 
@@ -107,7 +108,6 @@ def validate(
     For example: physvae validate field.csv -o report
     """
     from physvae.columns import assignments
-    from physvae.messages import notes_on_stderr
     from validation import running
     from validation.mapmatch import Rules
     from validation.reading import Reading
@@ -125,9 +125,10 @@ def validate(
         maps=tuple(maps or ()), map_variable=map_variable, rules=rules,
         model=model or DEFAULT_MODEL, baselines=tuple(baseline or ()), calibration=calibration,
     )  # fmt: skip
-    with notes_on_stderr():
-        report = running.run(task)
-    running.tell(report.metrics, report.write(output))
+    report = running.run(task)
+    with timed("writing the report"):
+        written = report.write(output)
+    running.tell(report.metrics, written)
 
 
 CalibrateEstimates = Annotated[

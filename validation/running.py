@@ -1,7 +1,8 @@
 """One run of `physvae validate`: reads, retrieves or looks up, compares, tells."""
 
+import logging
+import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pandas as pd
 
 from inversion.calibration import Calibration, adjust_quantiles, load_calibration
 from physvae.errors import InputError, UsageError
-from physvae.messages import plain
+from physvae.messages import is_quiet, plain, say, timed
+from physvae.versions import versions
 from validation.baselines import load_baseline
 from validation.dates import parse_dates
 from validation.fielddata import measured_column, read_table
@@ -21,6 +23,8 @@ from validation.reading import Field, Reading, read_field
 from validation.report import Report, evaluate
 
 LIBRARIES = ("physvae", "torch", "numpy", "pandas", "geopandas", "odrpack", "scoringrules")
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +64,23 @@ def run(task: Task) -> Report:
         A file was refused, or options do not go together.
     """
     baselines = [load_baseline(text, task.trait, task.model) for text in task.baselines]
-    field = _field(task)
+    with timed("reading the field table"):
+        field = _field(task)
     measured_column(field.rows, task.trait)
-    found = _estimated(task, field)
+    with timed("reading or retrieving estimates"):
+        found = _estimated(task, field)
+    for what, how in found.method.items():
+        LOG.info("%s: %s", what, how)
     table = found.table
     if task.calibration is not None:
         table = adjusted(table, load_calibration(task.calibration), task.trait)
         found.method["intervals adjusted by"] = fingerprint(task.calibration)
-    return evaluate(
-        table, field.rows, trait=task.trait, baselines=baselines, name=found.name,
-        reasons=found.reasons, notes=field.notes, method=found.method | _provenance(task),
-        courses=found.courses,
-    )  # fmt: skip
+    with timed("comparing"):
+        return evaluate(
+            table, field.rows, trait=task.trait, baselines=baselines, name=found.name,
+            reasons=found.reasons, notes=field.notes, method=found.method | _provenance(task),
+            courses=found.courses,
+        )  # fmt: skip
 
 
 def _field(task: Task) -> Field:
@@ -124,13 +133,7 @@ def _from_maps(task: Task, field: Field) -> Estimated:
 
 def _provenance(task: Task) -> dict[str, object]:
     """Inputs and versions, for the report."""
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    listed = ", ".join(f"{name} {version}" for name, version in versions(LIBRARIES).items())
     files = fingerprint(task.field) if task.field.is_file() else {"file": task.field.name}
     return {"field table": files, "versions": listed}
 
@@ -183,7 +186,9 @@ def find_calibration(
 
         loaded = load_model(model, "cpu")
         named = {"name": loaded.name, "sha256": loaded.sha256}
-    table, rows = read_table(estimates), read_field(field).rows
+        LOG.info("model: %s, sha256 %s", loaded.name, loaded.sha256)
+    with timed("reading estimates and measurements"):
+        table, rows = read_table(estimates), read_field(field).rows
     source = {"estimates": fingerprint(estimates), "field": fingerprint(field)}
     return calibrate(table, rows, trait=trait, method=method, model=named, source=source)
 
@@ -200,8 +205,8 @@ def write(content: dict, output: Path) -> None:
             text = f"{trait} {float(level):.0%}: factor {factor:.3f} from {n} rows"
             if left["after"] is not None:
                 text += f"; sites left out: {left['before']:.1%} before, {left['after']:.1%} after"
-            print(f"{text}; guarantee: {found['guarantee']}")
-    print(output)
+            say(f"{text}; guarantee: {found['guarantee']}", sys.stdout)
+    say(str(output), sys.stdout)
 
 
 def tell(metrics: dict, paths: list[Path]) -> None:
@@ -226,6 +231,8 @@ def tell(metrics: dict, paths: list[Path]) -> None:
     if not console.is_terminal:
         console = Console(width=120)
     console.print(table)
+    if is_quiet():
+        return
     for reason, rows in metrics["dropped"].items():
         console.print(Text(plain(f"left out: {rows['count']} × {reason}")))
     for path in paths:

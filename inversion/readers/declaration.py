@@ -76,3 +76,12 @@ class Declaration:
             "view_zenith_deg": self.view_zenith,
             "relative_azimuth_deg": self.relative_azimuth,
         }
+
+
+def option_of(angle: str) -> str:
+    """The option that declares an angle.
+
+    >>> option_of("sun_zenith_deg")
+    '--sun-zenith'
+    """
+    return "--" + angle.removesuffix("_deg").replace("_", "-")

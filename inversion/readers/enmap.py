@@ -82,8 +82,9 @@ def read(
     if classes is None:
         note_no_classes(str(path), "*-QL_QUALITY_CLOUD.TIF and the others")
     else:
-        dataset["scene_class"] = (("y", "x"), classes)
-    add_angles(dataset, _angles(about), declaration)
+        where = "*-QL_QUALITY_*.TIF"
+        dataset["scene_class"] = (("y", "x"), classes, {"source": where})
+    add_angles(dataset, _angles(about), declaration, about.name)
     return guard(dataset, declaration, str(path))
 
 

@@ -69,7 +69,7 @@ def read(
         dataset = spectral_image(
             layers, stated, good, grid, steps, bands, sensor, side, str(image)
         )
-    add_angles(dataset, {}, declaration)
+    add_angles(dataset, {}, declaration, "")
     add_scene_file(dataset, declaration)
     return guard(dataset, declaration, str(path))
 

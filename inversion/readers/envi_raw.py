@@ -60,6 +60,11 @@ class RawLayer:
     ratio: float = 1.0
     codes: bool = False
 
+    @property
+    def source(self) -> str:
+        """Name of the file."""
+        return self.raw.path.rsplit("/", 1)[-1]
+
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the file [y, x] between two rows and two columns."""
         rows, columns = (slice(*span) for span in place)

@@ -18,9 +18,10 @@ from inversion.radiometry import Radiometry
 from inversion.readers.angles import STEP, Nodes, angles
 from inversion.readers.declaration import Declaration
 from inversion.readers.platforms import check_sensor, platform_name
-from inversion.readers.rasters import Grid, crs_of, cube, ratio
+from inversion.readers.rasters import Grid, crs_of, ratio
 from inversion.readers.scene import (
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     scene,
@@ -82,10 +83,10 @@ def read(
     classes = _mask(at, CLASSES, "scl", grid)
     if classes is None:
         raise InputError(f"{at}: expected {CLASSES}/scl, found none")
-    dataset["scene_class"] = (("y", "x"), cube([classes], grid, chunk or CHUNK)[0])
+    add_classes(dataset, classes, grid, chunk or CHUNK)
     footprint = _mask(at, FOOTPRINT, "b8a", grid)
     named, bits = angles(_nodes(at, names), grid, chunk or CHUNK, footprint)
-    add_angles(dataset, named, declaration)
+    add_angles(dataset, named, declaration, GEOMETRY)
     dataset["input_quality"] = (("y", "x"), bits)
     return guard(dataset, declaration, at)
 

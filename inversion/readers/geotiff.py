@@ -115,7 +115,7 @@ def _narrow(
     dataset = spectral_image(
         layers, stated, tags.good, grid, [step], tuple(bands), sensor, chunk, str(path)
     )
-    add_angles(dataset, {}, declared)
+    add_angles(dataset, {}, declared, "")
     return dataset
 
 
@@ -251,7 +251,8 @@ def _dataset(source: Any, layout: Layout, declared: Declaration, chunk: int) -> 
     angles = {name: blocks[last + index] for index, name in enumerate(layout.angles)}
     _add_angles(dataset, angles, declared, layout.path)
     if layout.scene_class is not None:
-        dataset["scene_class"] = (("y", "x"), blocks[-1])
+        where = f"band {layout.scene_class} of {Path(layout.path).name}"
+        dataset["scene_class"] = (("y", "x"), blocks[-1], {"source": where})
     dataset.attrs["radiometry"] = vars(layout.radiometry)
     return _georeferenced(dataset, source)
 
@@ -263,7 +264,7 @@ def _add_angles(
     relative = relative_azimuth(angles)
     if relative is not None:
         angles = {COLUMNS["psi"]: relative} | angles
-    add_angles(dataset, angles, declared)
+    add_angles(dataset, angles, declared, f"bands of {Path(source).name}")
     unknown = [name for name in COLUMNS.values() if name not in dataset]
     if unknown:
         LOG.warning("%s: no %s; the model averages over what is missing", source, listing(unknown))

@@ -21,13 +21,14 @@ from inversion.readers.handles import opened
 from inversion.readers.landsat import CHUNK, mask_layer
 from inversion.readers.metadata import as_number
 from inversion.readers.platforms import check_sensor, platform_name
-from inversion.readers.rasters import Layer, cube, grid_of, ratio
+from inversion.readers.rasters import Layer, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,
     SNOW,
     WATER,
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     no_side,
@@ -83,10 +84,10 @@ def read(
         },
     )
     mask = mask_layer(folder.raster(folder.one(".Fmask.tif")), grid, FMASK)
-    dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk or CHUNK)[0])
+    add_classes(dataset, mask, grid, chunk or CHUNK)
     sun = sun_zenith(tags, str(path))
     nadir = {"sun_zenith_deg": sun, "view_zenith_deg": 0.0, "relative_azimuth_deg": 0.0}
-    add_angles(dataset, nadir, declaration)
+    add_angles(dataset, nadir, declaration, "NBAR_SOLAR_ZENITH; view from above, as HLS is made")
     return guard(dataset, declaration, str(path))
 
 

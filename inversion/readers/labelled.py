@@ -21,7 +21,7 @@ from inversion.readers.envi import spectral_image
 from inversion.readers.filling import fillings, stated
 from inversion.readers.metadata import from_attribute
 from inversion.readers.rasters import Grid, cube
-from inversion.readers.scene import LOG, add_angles, guard, scene, wanted_bands
+from inversion.readers.scene import LOG, add_angles, add_classes, guard, scene, wanted_bands
 from inversion.readers.scene_file import add_scene_file
 from inversion.readers.stores import StoredLayer, crs_from, grid_from, radiometry, raw
 from inversion.readers.wavelengths import Spectrum, names_win, of_names, spectrum
@@ -72,7 +72,8 @@ def read(
     first = store[found.layers[0].variable]
     dataset.attrs["acquired"] = str(first.attrs.get("time_coverage_start", ""))
     _add_classes(dataset, found, store, path, engine, grid, side)
-    add_angles(dataset, _angles(found, store, path, engine, grid, side), declaration)
+    known = _angles(found, store, path, engine, grid, side)
+    add_angles(dataset, known, declaration, f"variables of {path.name}")
     add_scene_file(dataset, declaration)
     return guard(dataset, declaration, str(path))
 
@@ -279,5 +280,4 @@ def _add_classes(
         elif is_class(str(name)) or str(name).lower() in OTHER_MASKS:
             LOG.warning("%s: %s is not read; clouds may be estimated", path, name)
     if layers:
-        classes = replace(layers[-1], codes=True)
-        dataset["scene_class"] = (("y", "x"), cube([classes], grid, chunk)[0])
+        add_classes(dataset, replace(layers[-1], codes=True), grid, chunk)

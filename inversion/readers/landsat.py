@@ -33,6 +33,7 @@ from inversion.readers.scene import (
     VEGETATION,
     WATER,
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     no_side,
@@ -94,8 +95,9 @@ def read(
         },
     )
     mask = mask_layer(folder.raster(folder.one("_QA_PIXEL.TIF")), grid, QA)
-    dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk or CHUNK)[0])
-    add_angles(dataset, _angles(folder, about, grid, chunk or CHUNK), declaration)
+    add_classes(dataset, mask, grid, chunk or CHUNK)
+    named, where = _angles(folder, about, grid, chunk or CHUNK)
+    add_angles(dataset, named, declaration, where)
     return guard(dataset, declaration, str(path))
 
 
@@ -117,13 +119,14 @@ def radiometry_of(about: Metadata, band: str) -> Radiometry:
     return Radiometry(scale, offset, FILL, "MTL.xml")
 
 
-def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> dict:
+def _angles(folder: Product, about: Metadata, grid: Grid, chunk: int) -> tuple[dict, str]:
+    """The angles, and the files where they were read."""
     names = {kind: folder.find(f"_{kind}.TIF") for kind in ("SZA", "SAA", "VZA", "VAA")}
     if all(len(found) == 1 for found in names.values()):
         layers = [angle_layer(folder.raster(found[0]), grid) for found in names.values()]
-        return angles_of(cube(layers, grid, chunk))
+        return angles_of(cube(layers, grid, chunk)), ", ".join(f"*_{kind}.TIF" for kind in names)
     elevation = about.number("IMAGE_ATTRIBUTES/SUN_ELEVATION", low=-90, high=90)
-    return {"sun_zenith_deg": 90 - elevation}
+    return {"sun_zenith_deg": 90 - elevation}, about.name
 
 
 def angle_layer(

@@ -20,7 +20,7 @@ from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import Metadata, as_number, read_xml
 from inversion.readers.platforms import check_sensor, platform_name
-from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     NOTHING,
@@ -29,6 +29,7 @@ from inversion.readers.scene import (
     VEGETATION,
     WATER,
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     scene,
@@ -88,10 +89,10 @@ def read(
             "acquired": about.get("ACQUISITION_DATE") or "",
         },
     )
-    dataset["scene_class"] = (("y", "x"), cube([_classes(folder, grid)], grid, chunk or TILE)[0])
+    add_classes(dataset, _classes(folder, grid), grid, chunk or TILE)
     found = _nodes(about, names)
     named, bits = angles(found, grid, chunk or TILE)
-    add_angles(dataset, named, declaration)
+    add_angles(dataset, named, declaration, about.name)
     dataset["input_quality"] = (("y", "x"), bits)
     return guard(dataset, declaration, str(path))
 

@@ -27,13 +27,14 @@ from inversion.readers.handles import opened
 from inversion.readers.maja import platform_of
 from inversion.readers.metadata import Metadata, as_number, read_xml
 from inversion.readers.platforms import check_sensor
-from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.rasters import TILE, Decoded, Grid, Layer, crs_of, grid_of, ratio
 from inversion.readers.scene import (
     CLOUD,
     SHADOW,
     VEGETATION,
     WATER,
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     scene,
@@ -93,12 +94,9 @@ def read(
             "acquired": (about.get("Acquisition_Date_Time") or "").removeprefix("UTC="),
         },
     )
-    dataset["scene_class"] = (
-        ("y", "x"),
-        cube([_classes(folder, inside, grid)], grid, chunk or TILE)[0],
-    )
+    add_classes(dataset, _classes(folder, inside, grid), grid, chunk or TILE)
     named, bits = angles(grids_of_angles(about, names, "Solar_Angles"), grid, chunk or TILE)
-    add_angles(dataset, named, declaration)
+    add_angles(dataset, named, declaration, about.name)
     dataset["input_quality"] = (("y", "x"), bits)
     return guard(dataset, declaration, str(path))
 

@@ -28,6 +28,11 @@ class Metadata:
         self._root, self.source = root, source
 
     @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.source.rsplit(": ", 1)[-1].rsplit("/", 1)[-1]
+
+    @property
     def attributes(self) -> dict[str, str]:
         """The attributes of the topmost tag."""
         return dict(self._root.attrib)

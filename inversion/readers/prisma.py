@@ -60,7 +60,8 @@ def read(
         },
         source=str(path),
     )
-    add_angles(dataset, _angles(path, about), declaration)
+    where = "the file's attributes and the means of its geometry"
+    add_angles(dataset, _angles(path, about), declaration, where)
     return guard(dataset, declaration, str(path))
 
 

@@ -75,6 +75,11 @@ class Layer:
     ratio: float = 1.0
     codes: bool = False
 
+    @property
+    def source(self) -> str:
+        """Name of the file."""
+        return self.path.rsplit("/", 1)[-1]
+
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the file [y, x] between two rows and two columns.
 
@@ -110,6 +115,11 @@ class Decoded:
     missing: tuple[float, ...] = ()
     codes: bool = True
 
+    @property
+    def source(self) -> str:
+        """Names of the files of the masks."""
+        return ", ".join(mask.source for mask in self.masks)
+
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the classes [y, x] between two rows and two columns of the masks."""
         return self.decode(np.stack([mask.stored(place) for mask in self.masks]))
@@ -130,6 +140,11 @@ def masked(
 
 class Readable(Protocol):
     """What `cube` and `window` ask of a layer, wherever its numbers lie."""
+
+    @property
+    def source(self) -> str:
+        """Where the numbers lie, in words."""
+        ...
 
     @property
     def scale(self) -> float:

@@ -20,7 +20,7 @@ from inversion.geometry import COLUMNS
 from inversion.kernel import scene_mask
 from inversion.naming import listing
 from inversion.radiometry import Radiometry, check_reflectance
-from inversion.readers.declaration import Declaration
+from inversion.readers.declaration import Declaration, option_of
 from inversion.readers.rasters import Grid, Readable, cube, georeferenced
 from physvae.errors import InputError, UsageError
 
@@ -61,17 +61,29 @@ def scene(
     return georeferenced(dataset, grid)
 
 
-def add_angles(dataset: xr.Dataset, angles: Mapping[str, Any], declared: Declaration) -> None:
-    """Add angles by their column names; what the user declares stands in for what is missing."""
+def add_classes(dataset: xr.Dataset, classes: Readable, grid: Grid, chunk: int) -> None:
+    """Add the scene classes, with the place where they were read."""
+    values = cube([classes], grid, chunk)[0]
+    dataset["scene_class"] = (("y", "x"), values, {"source": classes.source})
+
+
+def add_angles(
+    dataset: xr.Dataset, angles: Mapping[str, Any], declared: Declaration, source: str
+) -> None:
+    """Add angles by their column names, with the place where they were read.
+
+    What the user declares stands in for what is missing.
+    """
     for name in COLUMNS.values():
         value = angles.get(name)
         given = declared.angles[name]
+        about = {"units": "degree", "source": source}
         if isinstance(value, da.Array):
-            dataset[name] = (("y", "x"), value, {"units": "degree"})
+            dataset[name] = (("y", "x"), value, about)
         elif value is not None and np.isfinite(value):
-            dataset[name] = ((), np.float32(value), {"units": "degree"})
+            dataset[name] = ((), np.float32(value), about)
         elif given is not None:
-            dataset[name] = ((), np.float32(given), {"units": "degree"})
+            dataset[name] = ((), np.float32(given), about | {"source": option_of(name)})
 
 
 def wanted_bands(found: Sequence[str], wanted: Sequence[str], source: str) -> list[str]:

@@ -41,4 +41,6 @@ def add_scene_file(dataset: xr.Dataset, declared: Declaration) -> None:
     if not classes.any():
         raise InputError(f"{path}: expected scene classes over the image, found none there")
     chunks = {axis: reflectance.chunksizes[axis] for axis in ("y", "x")}
-    dataset["scene_class"] = xr.DataArray(classes, dims=("y", "x")).chunk(chunks)
+    dataset["scene_class"] = xr.DataArray(
+        classes, dims=("y", "x"), attrs={"source": f"{path.name}, by --scl"}
+    ).chunk(chunks)

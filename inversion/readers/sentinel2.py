@@ -23,9 +23,10 @@ from inversion.readers.content import Product, product
 from inversion.readers.declaration import Declaration
 from inversion.readers.metadata import Metadata, as_number, read_xml
 from inversion.readers.platforms import check_sensor, platform_name
-from inversion.readers.rasters import TILE, Grid, Layer, crs_of, cube, grid_of, ratio
+from inversion.readers.rasters import TILE, Grid, Layer, crs_of, grid_of, ratio
 from inversion.readers.scene import (
     add_angles,
+    add_classes,
     guard,
     no_declared_bands,
     scene,
@@ -189,8 +190,7 @@ def _add_classes(dataset: xr.Dataset, safe: Product, grid: Grid, chunk: int) -> 
         raise InputError(f"{safe.path}: expected a scene classification *_SCL_20m.jp2, found none")
     path = safe.raster(names[_nearest_side(names, grid.transform.a)])
     factor = ratio(grid_of(path, JP2, grid.crs), grid, path)
-    classes = cube([Layer(path, driver=JP2, ratio=factor, codes=True)], grid, chunk)[0]
-    dataset["scene_class"] = (("y", "x"), classes)
+    add_classes(dataset, Layer(path, driver=JP2, ratio=factor, codes=True), grid, chunk)
 
 
 def _add_geometry(
@@ -200,7 +200,7 @@ def _add_geometry(
     found = grids_of_angles(tile, names)
     footprint = _footprint(safe, grid, found)
     named, bits = angles(found, grid, chunk, footprint)
-    add_angles(dataset, named, declared)
+    add_angles(dataset, named, declared, tile.name)
     dataset["input_quality"] = (("y", "x"), bits)
 
 

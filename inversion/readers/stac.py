@@ -26,6 +26,7 @@ from inversion.readers.platforms import SERIES, check_sensor
 from inversion.readers.rasters import Decoded, Grid, Layer, cube, ratio
 from inversion.readers.scene import (
     add_angles,
+    add_classes,
     guard,
     no_side,
     note_no_classes,
@@ -223,7 +224,7 @@ def _add_classes(
     if kind != "scl":
         meaning = landsat.QA if kind == "qa_pixel" else hls.FMASK
         mask = landsat.mask_layer(str(at), grid, meaning, driver(at))
-    dataset["scene_class"] = (("y", "x"), cube([mask], grid, chunk)[0])
+    add_classes(dataset, mask, grid, chunk)
 
 
 def _add_angles(
@@ -235,16 +236,19 @@ def _add_angles(
 
     granule = item.local("granule_metadata", "granule-metadata")
     if item.harmonized:
-        add_angles(dataset, _normalised_angles(item, band, grid, chunk), declared)
+        found = _normalised_angles(item, band, grid, chunk)
+        add_angles(dataset, found, declared, f"{band.name} and {item.path.name}")
     elif granule is not None and item.platform.startswith("sentinel-2"):
         nodes = sentinel2.grids_of_angles(_xml(granule), names)
         named, bits = angles.angles(nodes, grid, chunk)
-        add_angles(dataset, named, declared)
+        add_angles(dataset, named, declared, granule.name)
         dataset["input_quality"] = (("y", "x"), bits)
     else:
         images = _angle_images(item, ("sza", "saa", "vza", "vaa"), grid)
         measured = len(images) == 4
-        add_angles(dataset, _measured(images, grid, chunk) if measured else _means(item), declared)
+        found = _measured(images, grid, chunk) if measured else _means(item)
+        where = ", ".join(image.source for image in images) if measured else item.path.name
+        add_angles(dataset, found, declared, where)
 
 
 def _normalised_angles(item: Item, band: Path, grid: Grid, chunk: int) -> dict[str, Any]:

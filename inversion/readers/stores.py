@@ -59,6 +59,11 @@ class StoredLayer:
     ratio: float = 1.0
     codes: bool = False
 
+    @property
+    def source(self) -> str:
+        """The variable."""
+        return "/".join(filter(None, (self.group, self.variable)))
+
     def stored(self, place: tuple[Span, Span]) -> np.ndarray:
         """Return the numbers of the store [y, x] between two rows and two columns."""
         where: dict[str, Any] = dict(self.at)

@@ -1,5 +1,6 @@
 """The command `physvae emulate`, and the training of emulators for `physvae train`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from physvae.cli import SensorName, Spectra, _check_output, _counting, _open
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
+from physvae.messages import LOG, say
 
 _WORTH_COMPILING = 4096  # rows; below, making the loops takes longer than they save
 
@@ -45,6 +47,7 @@ def emulate(
     if output.resolve() == parameters.resolve():
         raise UsageError(f"--output: expected another file than the input, got {output}")
     made = _emulator(emulator or ("prosail-d-1nm" if sensor else "prosail-d"), sensor)
+    LOG.info("emulator: %s, sha256 %s", made.name, made.sha256)
     table, columns = _open(parameters, decimal, sheet), assignments(column, "--column")
     with _counting("rows") as count:
         plan = request_plan(
@@ -83,7 +86,8 @@ def train_from(config: Path, output: Path, data: Path, source: str = "") -> None
     with _counting("training") as count:
         trained = train_emulator(plan, output, data, lambda *told: count(1), source or str(config))
     figures = trained.figures
-    typer.echo(
+    say(
         f"{output}: held-out RMSE {figures['rmse']:.2e}, R² {figures['r2']:.6f}, "
-        f"spectral angle {figures['sam']:.3f} degree"
+        f"spectral angle {figures['sam']:.3f} degree",
+        sys.stdout,
     )
