@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import rtm
-from inversion.quality import Quality
+from inversion.quality import Quality, usable
 from landscape import (
     ANGLES,
     BANDS,
@@ -39,7 +39,6 @@ CONSOLE = Console(highlight=False)
 TRAITS = ("lai", "cab", "cw", "ccc", "cwc", "fapar", "fcover")
 LEAF_TRAITS = ("cab", "cw")
 LEAFY = 0.5  # m2 m-2: where there are hardly any leaves, nothing can be told about them
-DOUBTFUL = Quality.NO_DATA | Quality.OUTSIDE_TRAINING_DOMAIN | Quality.SPECTRUM_MISFIT
 SCALE, OFFSET, NO_DATA = 1e-4, -0.1, 0  # as ESA stores Sentinel-2 since processing baseline 04.00
 OPTIONS = ("--sun-zenith", "--view-zenith", "--relative-azimuth")
 GRID = {"crs": "EPSG:32632", "transform": rasterio.Affine(PIXEL, 0, 478_000, 0, -PIXEL, 5_262_000)}
@@ -60,7 +59,7 @@ def main() -> None:
     retrieved = retrieve(folder / "scene.tif", folder / "traits.tif")
     quality = np.nan_to_num(retrieved["quality"], nan=Quality.NO_DATA.value).astype(np.uint16)
     land = np.isfinite(scene.truth["lai"])
-    scored = land & (quality & DOUBTFUL.value == 0) & np.isfinite(retrieved["lai"])
+    scored = land & usable(quality) & np.isfinite(retrieved["lai"])
     CONSOLE.print(compare(scene.truth, retrieved, scored))
     CONSOLE.print(remarks(land, scored, quality))
     draw(
@@ -195,10 +194,11 @@ def remarks(
     """Say what was left out of the table, and whether the pond was recognised."""
     unseen = quality & Quality.NO_DATA.value > 0
     water = ~land & ~unseen
-    known = np.mean(quality[water] & DOUBTFUL.value > 0)
+    known = np.mean(~usable(quality[water]))
     return (
         f"Left out: the corner without data, and {np.mean(~scored[land]):.1%} of the land,"
-        f" flagged as doubtful. Of the pond, which is no vegetation, {known:.0%} is flagged."
+        f" which must not be used by its flags. Of the pond, which is no vegetation, {known:.0%}"
+        " must not be used."
         f" {' and '.join(LEAF_TRAITS)} are compared where LAI > {LEAFY:g}. The intervals are made"
         " for real images, whose errors are larger than those of this scene and whose fields"
         " differ more; here they may hold more than 95 %."

@@ -1,6 +1,7 @@
 """The quick look of the demonstration: the scene, true and retrieved LAI, and how sure it is."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from inversion.quality import Quality
+from inversion.quality import Quality, usable
 
 Image = NDArray[np.float64]
 
@@ -23,8 +24,8 @@ CLASSES: tuple[tuple[str, str, Quality], ...] = (
     ("nothing learned", "#cc79a7", Quality.AS_WIDE_AS_PRIOR),
     ("negative reflectance", "#56b4e9", Quality.NEGATIVE_REFLECTANCE),
 )
-GOOD = ("nothing to remark", "#d9d9d2")
-OTHER = ("other remark", "#0072b2")
+GOOD = ("no issues", "#d9d9d2")
+OTHER = ("other flag", "#0072b2")
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -36,8 +37,13 @@ STYLE = {
 }
 
 
-def draw(
-    path: Path,
+def draw(path: Path, **images: Any) -> None:
+    """Write the quick look of one scene as a PNG; the images are those of `picture`."""
+    with matplotlib.rc_context(STYLE):
+        save(picture(**images), path)
+
+
+def picture(
     *,
     reflectance: Image,
     truth: Image,
@@ -45,13 +51,11 @@ def draw(
     quality: NDArray[np.uint16],
     scored: NDArray[np.bool_],
     pixel: float,
-) -> None:
-    """Write the quick look of one scene.
+) -> Figure:
+    """Draw the quick look of one scene.
 
     Parameters
     ----------
-    path
-        The PNG to write.
     reflectance
         Blue, green and red [0-1], [band, y, x].
     truth
@@ -65,28 +69,23 @@ def draw(
     pixel
         Size of a pixel [m].
     """
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 3, figsize=(13.0, 7.9))
-        figure.subplots_adjust(0.012, 0.085, 0.94, 0.91, wspace=0.21, hspace=0.16)
-        (scene, true, lai), (flags, scatter, spread) = axes
-        highest = float(np.ceil(np.nanpercentile(truth, 99.0)))
-        colour(scene, reflectance)
-        scale_bar(scene, pixel)
-        field(true, truth, "true LAI", "viridis", highest)
-        field(lai, retrieved["lai"], "retrieved LAI", "viridis", highest)
-        top = float(np.nanpercentile(retrieved["lai_sd"], 99.5))
-        field(spread, retrieved["lai_sd"], "its standard deviation", "magma", top)
-        remarks(flags, quality)
-        if scored.any():
-            compare(scatter, truth[scored], {k: v[scored] for k, v in retrieved.items()}, highest)
-        figure.suptitle(
-            "Synthetic Sentinel-2 scene of a farmed landscape: LAI retrieved with its uncertainty",
-            x=0.012,
-            y=0.985,
-            ha="left",
-            fontsize=13,
-        )
-        save(figure, path)
+    figure, axes = plt.subplots(2, 3, figsize=(13.0, 7.9))
+    figure.subplots_adjust(0.012, 0.085, 0.94, 0.91, wspace=0.21, hspace=0.16)
+    (scene, true, lai), (flags, scatter, spread) = axes
+    highest = float(np.ceil(np.nanpercentile(truth, 99.0)))
+    colour(scene, reflectance)
+    scale_bar(scene, pixel)
+    field(true, truth, "true LAI", "viridis", highest)
+    unusable = ~usable(quality) & (quality & Quality.NO_DATA.value == 0)
+    field(lai, retrieved["lai"], "retrieved LAI", "viridis", highest, unusable)
+    top = float(np.nanpercentile(retrieved["lai_sd"][~unusable], 99.5))
+    field(spread, retrieved["lai_sd"], "its standard deviation", "magma", top, unusable)
+    remarks(flags, quality, unusable)
+    if scored.any():
+        compare(scatter, truth[scored], {k: v[scored] for k, v in retrieved.items()}, highest)
+    title = "Synthetic Sentinel-2 scene of a farmed landscape: LAI retrieved with its uncertainty"
+    figure.suptitle(title, x=0.012, y=0.985, ha="left", fontsize=13)
+    return figure
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -124,16 +123,48 @@ def scale_bar(axes: Axes, pixel: float, length: float = 500.0) -> None:
     axes.text(middle, above, f"{length:.0f} m", ha="center", va="bottom", fontsize=8, bbox=box)
 
 
-def field(axes: Axes, values: Image, title: str, colours: str, highest: float) -> None:
-    """Show one variable with its colour bar; what is not known stays white."""
+def field(
+    axes: Axes,
+    values: Image,
+    title: str,
+    colours: str,
+    highest: float,
+    unusable: NDArray[np.bool_] | None = None,
+) -> None:
+    """Show one variable with its colour bar: unknown is white, not usable grey and hatched."""
+    if unusable is not None:
+        values = np.where(unusable, np.nan, values)
+        below(axes, [hatch(axes, unusable)])
     image = axes.imshow(values, cmap=colours, vmin=0.0, vmax=highest, interpolation="nearest")
     bare(axes, title)
     bar = plt.colorbar(image, cax=axes.inset_axes((1.02, 0.0, 0.035, 1.0)))
     bar.set_label("m² m⁻²")
 
 
-def remarks(axes: Axes, quality: NDArray[np.uint16]) -> None:
-    """Show the weightiest remark of every pixel."""
+def hatch(axes: Axes, unusable: NDArray[np.bool_]) -> tuple[Patch, str]:
+    """Mark what must not be used in grey with strokes; return its entry of a legend."""
+    y, x = np.indices(unusable.shape)
+    grey = np.where((x + y) % 6 < 2, 0.35, 0.7)
+    shown = np.where(unusable, grey, np.nan)
+    axes.imshow(shown, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest", zorder=2)
+    patch = Patch(facecolor="0.7", edgecolor="0.35", hatch="/////", linewidth=0.0)
+    return patch, f"not to be used ({100 * np.mean(unusable):.1f} %)"
+
+
+def below(axes: Axes, entries: list[tuple[Patch, str]]) -> None:
+    """Put a legend of patches and their labels below a map."""
+    axes.legend(
+        *zip(*entries, strict=True),
+        loc="upper left",
+        bbox_to_anchor=(-0.02, 0.0),
+        ncols=2,
+        columnspacing=1.2,
+        fontsize=8,
+    )
+
+
+def remarks(axes: Axes, quality: NDArray[np.uint16], unusable: NDArray[np.bool_]) -> None:
+    """Show the weightiest remark of every pixel, above all whether it may be used."""
     names, colours, shown = [GOOD[0], OTHER[0]], [GOOD[1], OTHER[1]], np.where(quality == 0, 0, 1)
     for name, tint, flag in reversed(CLASSES):
         shown = np.where(quality & flag.value, len(names), shown)
@@ -142,18 +173,13 @@ def remarks(axes: Axes, quality: NDArray[np.uint16]) -> None:
     norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
     axes.imshow(shown, cmap=ListedColormap(colours), norm=norm, interpolation="nearest")
     bare(axes, "quality")
+    entries = [hatch(axes, unusable)]
+    shown = np.where(unusable, -1, shown)
     present = [index for index in range(len(names)) if np.mean(shown == index) >= 5e-4]
-    patches = [Patch(facecolor=colours[i], edgecolor="#444444", linewidth=0.5) for i in present]
-    labels = [f"{names[i]} ({100 * np.mean(shown == i):.1f} %)" for i in present]
-    axes.legend(
-        patches,
-        labels,
-        loc="upper left",
-        bbox_to_anchor=(-0.02, 0.0),
-        ncols=2,
-        columnspacing=1.2,
-        fontsize=8,
-    )
+    for i in present:
+        patch = Patch(facecolor=colours[i], edgecolor="#444444", linewidth=0.5)
+        entries.append((patch, f"{names[i]} ({100 * np.mean(shown == i):.1f} %)"))
+    below(axes, entries)
 
 
 def compare(axes: Axes, true: Image, retrieved: dict[str, Image], highest: float) -> None:

@@ -90,3 +90,24 @@ def test_the_picture_is_drawn(scene, tmp_path):
         pixel=landscape.PIXEL,
     )
     assert [path.name for path in tmp_path.iterdir()] == ["quicklook.png"]
+
+
+def test_what_must_not_be_used_is_hatched_and_has_no_value_in_the_picture():
+    """Bits 5 and 6 together, as in summaries and composites; one of them alone is shown."""
+    bits = [0, Quality.OUTSIDE_TRAINING_DOMAIN, Quality.SPECTRUM_MISFIT]
+    bits += [bits[1] | bits[2], Quality.MASKED_BY_SCENE_CLASS, Quality.NO_DATA]
+    quality = np.array([bits], np.uint16)
+    lai = np.array([[1.0, 2.0, 3.0, 0.0, 0.0, np.nan]])
+    scene = {"reflectance": np.full((3, 1, 6), 0.1), "truth": np.ones((1, 6)), "pixel": 20.0}
+    retrieved = dict.fromkeys(("lai", "lai_sd", "lai_p025", "lai_p975"), lai)
+    figure = quicklook.picture(
+        **scene, retrieved=retrieved, quality=quality, scored=np.zeros((1, 6), bool)
+    )
+    (_, _, shown), (flags, _, spread) = np.reshape(figure.axes[:6], (2, 3))
+    for axes in (shown, spread):
+        hatch, values = (image.get_array().filled(np.nan)[0] for image in axes.images)
+        np.testing.assert_array_equal(np.isnan(values), [False] * 3 + [True] * 3)
+        np.testing.assert_array_equal(np.isfinite(hatch), [False] * 3 + [True] * 2 + [False])
+        assert axes.get_legend().texts[0].get_text() == "not to be used (33.3 %)"
+    labels = [text.get_text() for text in flags.get_legend().texts]
+    assert {"no issues (16.7 %)", "unlike the training (16.7 %)"} < set(labels)
