@@ -13,6 +13,7 @@ from inversion.composite import composite
 from inversion.identity import digest, identity
 from inversion.kernel import check_variables, load_model
 from inversion.maps import retrieve
+from inversion.priors import check_priors
 from inversion.progress import progress
 from inversion.provenance import identity_of
 from inversion.readers import detect
@@ -150,6 +151,7 @@ def retrieve_composite(source: Path, output: Path, job: Job) -> list[str]:
     check_output(output, tuple(paths), "image")
     loaded = opened_model(job)
     wanted = check_variables(job.variables, loaded)
+    check_priors(job.priors, loaded)
     whole = identity(paths, job, loaded)
     images = [open_image(path, job, loaded) for path in paths]
     result = _combined(images, paths, wanted, job)
@@ -165,7 +167,7 @@ def _combined(
     dates = [
         retrieve(
             image, job.source, wanted, job.device, keep_classes=job.declaration.keep_classes,
-            method=job.method, steps=job.steps, check_radiometry=False,
+            method=job.method, steps=job.steps, check_radiometry=False, prior=job.priors,
         )
         for image in images
     ]  # fmt: skip

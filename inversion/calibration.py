@@ -237,11 +237,13 @@ class Calibrated:
         """The same adjustment of a copy of the model."""
         return Calibrated(model, self._calibration)
 
-    def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
+    def estimate(
+        self, reflectance: Any, angles: Any, variables: tuple[str, ...], **options: Any
+    ) -> Any:
         """Estimate as the model does, then adjust sd and quantiles (see `adjust`)."""
         import torch
 
-        found = self.inner.estimate(reflectance, angles, variables)
+        found = self.inner.estimate(reflectance, angles, variables, **options)
         parts = {part: dict(getattr(found, part)) for part in Adjusted._fields}
         for name in (name for name in variables if name in self._calibration.traits):
             trait = self.inner.traits[name]

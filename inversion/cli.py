@@ -85,6 +85,16 @@ Composite = Annotated[
     bool, typer.Option("--composite", help="Combine the dates of a list into one map.")
 ]
 Format = Annotated[str, typer.Option("--format", help="Ending of the maps of a list.")]
+Prior = Annotated[
+    str | None,
+    typer.Option(help="What is known of the canopies: wheat, maize, ..., or FILE.toml."),
+]
+PriorColumn = Annotated[
+    str | None, typer.Option(help="Column that says by name which prior holds for a row.")
+]
+PriorMap = Annotated[
+    Path | None, typer.Option(help="GeoTIFF of codes, which [codes] of --prior FILE.toml names.")
+]
 Check = Annotated[
     bool,
     typer.Option(
@@ -115,6 +125,9 @@ def retrieve(
     refine: Refine = None,
     calibration: Adjustment = None,
     field: FieldIntervals = True,
+    prior: Prior = None,
+    prior_column: PriorColumn = None,
+    prior_map: PriorMap = None,
     resume: Resume = False,
     shard: ShardOf = "1/1",
     workers: Workers = None,
@@ -180,6 +193,9 @@ def retrieve(
         window=window,
         calibration=calibration,
         field=field,
+        prior=prior,
+        prior_column=prior_column,
+        prior_map=prior_map,
     )
     say("\n".join(_run(source, output, job, composite, form)), sys.stdout)
 

@@ -25,6 +25,8 @@ def tell_model(model: Any, job: Any) -> None:
     kind = "meant for measurements" if job.field else "of the posterior"
     adjusted = f", adjusted by {job.calibration}" if job.calibration else ""
     LOG.info("method: %s; intervals %s%s", job.method, kind, adjusted)
+    for prior in job.priors.all if job.priors else ():
+        LOG.info("prior: %s, sha256 %s", prior.name, prior.sha256)
     LOG.info("device: %s", pick_device(job.device))
 
 

@@ -46,6 +46,7 @@ def identity(sources: Sequence[Path], job: Any, model: Any) -> dict[str, Any]:
         "inputs": {str(path.resolve()): _inputs(path) for path in sources},
         "model": model.sha256,
         "options": {k: _contents(_beside(v)) or v for k, v in options.items()},
+        "priors": [prior.sha256 for prior in job.priors.all] if job.priors else [],
     }
     return json.loads(json.dumps(whole, default=str))
 

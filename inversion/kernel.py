@@ -7,7 +7,7 @@ around (tables, maps, dask, files) only cuts blocks and puts the results back.
 import functools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Integer, UInt16
 
 from inversion.calibration import Calibrated, load_calibration
 from inversion.geometry import fold
+from inversion.priors import Priors
 from inversion.quality import (
     REFLECTANCE_MAX,
     REFLECTANCE_MIN,
@@ -31,6 +32,7 @@ from inversion.quality import (
 )
 from physvae.errors import ModelError, UsageError
 from physvae.loops import BLOCK
+from physvae.user_priors import UserPrior
 
 DEFAULT_VARIABLES = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 STATISTICS = ("", "_sd", "_p025", "_p975")
@@ -117,6 +119,8 @@ def retrieve_block(
     variables: Sequence[str] = DEFAULT_VARIABLES,
     masked: Bool[np.ndarray, "*pixel"] | None = None,
     batch: int | None = None,
+    priors: Priors | None = None,
+    places: Integer[np.ndarray, "*pixel"] | None = None,
 ) -> Block:
     """Estimate the traits of a block of pixels.
 
@@ -132,6 +136,8 @@ def retrieve_block(
         Pixels to leave out because of their scene class.
     batch
         Pixels given to the model at once; None chooses by device.
+    priors, places
+        Priors in the place of the model's, and which of them holds for each pixel.
 
     Returns
     -------
@@ -149,11 +155,14 @@ def retrieve_block(
     if usable.size < quality.size:
         estimates.fill(np.nan)
     step = batch or getattr(model, "batch", None) or BATCHES[_device(model).type]
-    for start in range(0, usable.size, step):
-        pixels = _together(usable[start : start + step])
-        part = _estimate(model, spectra[:, pixels], geometry[:, pixels], variables)
-        estimates[:, pixels] = part.estimates
-        quality[pixels] |= part.quality
+    for prior, chosen in _by_prior(usable, priors, places):
+        for start in range(0, chosen.size, step):
+            pixels = _together(chosen[start : start + step])
+            part = _estimate(model, spectra[:, pixels], geometry[:, pixels], variables, prior)
+            estimates[:, pixels] = part.estimates
+            quality[pixels] |= part.quality
+        if priors is not None and prior is None:
+            quality[chosen] |= np.uint16(Quality.PRIOR_UNKNOWN)
     return Block(estimates.T.reshape(*shape, len(estimates)), quality.reshape(shape))
 
 
@@ -218,6 +227,7 @@ def _estimate(
     spectra: Float[np.ndarray, "band pixel"],
     geometry: Float[np.ndarray, "angle pixel"],
     variables: Sequence[str],
+    prior: UserPrior | None,
 ) -> Block:
     """Ask the model about pixels that have data, and say how well it could answer.
 
@@ -229,6 +239,7 @@ def _estimate(
             torch.from_numpy(_measured(spectra)).to(device).T,
             torch.from_numpy(_known(geometry)).to(device).T,
             variables=tuple(variables),
+            **({} if prior is None else {"prior": prior}),
         )
     quality = diagnostic_flags(
         misfit=_numpy(result.misfit),
@@ -238,6 +249,9 @@ def _estimate(
     converged = getattr(result, "converged", None)
     if converged is not None:
         quality |= combine({Quality.REFINEMENT_NOT_CONVERGED: ~_numpy(converged)})
+    contradicted = getattr(result, "contradicted", None)
+    if contradicted is not None:
+        quality |= combine({Quality.PRIOR_CONTRADICTED: _numpy(contradicted)})
     estimates = np.empty((len(variables), len(STATISTICS), len(quality)), np.float32)
     for name, (mean, sd, lower, upper) in zip(variables, estimates, strict=True):
         low, high = (np.float32(getattr(model.traits[name], end)) for end in ("low", "high"))
@@ -251,6 +265,20 @@ def _estimate(
         for row in moved:
             row[:] = clip_near(row, low=low, high=high)
     return Block(estimates.reshape(-1, len(quality)), quality)
+
+
+def _by_prior(
+    usable: Integer[np.ndarray, " usable"],
+    priors: Priors | None,
+    places: Integer[np.ndarray, "*pixel"] | None,
+) -> Iterator[tuple[UserPrior | None, Integer[np.ndarray, " some"]]]:
+    """Yield each prior with the pixels that it holds for; None is the model's own."""
+    if priors is None or places is None:
+        yield (priors.all[0] if priors else None), usable
+        return
+    own = places.reshape(-1)[usable]
+    for place in np.unique(own):
+        yield (priors.all[place] if place >= 0 else None), usable[own == place]
 
 
 def _device(model: Any) -> torch.device:

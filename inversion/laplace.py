@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from physvae.posterior import Posterior
+from physvae.scaling import filled
 from physvae.scores import ScoreMixture
-from physvae.vae import filled
 
 
 class Local(NamedTuple):

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inversion.clouds import Weighted
+from inversion.direct import Direct, Refinement
 from inversion.laplace import inputs
-from inversion.refine import Refinement, stated
 from physvae.posterior import Posterior
+from physvae.weighted_scores import Weighted
 
 ENTRIES, BEST, LEAST = 20_000, 2_000, 5.0
 ROUNDED = (5.0, 5.0, 30.0)
@@ -33,7 +33,7 @@ class Likely(NamedTuple):
     log_likelihood: Tensor
 
 
-class Lookup:
+class Lookup(Direct):
     """A model that is inverted by look-up tables; all else is the model's.
 
     Parameters
@@ -44,34 +44,26 @@ class Lookup:
         Simulations in a table.
     """
 
+    method = "lut"
+
     def __init__(self, model: Any, entries: int = ENTRIES) -> None:
-        self._model, self._entries = model, entries
+        super().__init__(model, entries)
         self._table = functools.lru_cache(maxsize=16)(self._simulated)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    @torch.inference_mode(False)
     @torch.no_grad()
-    def estimate(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
-    ) -> Refinement:
-        """Estimate as the model does, from the likeliest entries."""
+    def found(self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]) -> Refinement:
+        """The estimate from the likeliest entries."""
         model = self._model
-        seen, known = inputs(model, reflectance.clone(), angles.clone())
-        points = seen.new_zeros((len(seen), min(BEST, self._entries), len(model.space)))
+        seen, known = inputs(model, reflectance, angles)
+        points = seen.new_zeros((len(seen), min(BEST, self._effort), len(model.space)))
         weights = points.new_zeros(points.shape[:2])
         for pixels, scores, likely in self.likelihoods(seen, known):
             best = likely.topk(points.shape[1], -1)
             points[pixels] = scores[best.indices]
             weights[pixels] = best.values.log_softmax(-1)
         cloud = Weighted(points, weights)
-        found = model.summarise(
-            Posterior(cloud, model.prior), seen, angles.clone().to(seen), variables
-        )
-        return stated(
-            model, "lut", Refinement(**found._asdict(), converged=cloud.effective >= LEAST)
-        )
+        found = model.summarise(Posterior(cloud, model.prior), seen, angles.to(seen), variables)
+        return Refinement(**found._asdict(), converged=cloud.effective >= LEAST)
 
     @torch.no_grad()
     def likelihoods(self, reflectance: Tensor, angles: Tensor) -> Iterator[Likely]:
@@ -91,7 +83,7 @@ class Lookup:
         model = self._model
         kind = next(model.parameters())
         generator = torch.Generator().manual_seed(0)
-        scores = torch.randn(self._entries, len(model.space), generator=generator).to(kind)
+        scores = torch.randn(self._effort, len(model.space), generator=generator).to(kind)
         at = torch.tensor(geometry).to(kind)
         spectra = [model.physical(model.prior(part), at) for part in scores.split(4096)]
         return scores, torch.cat(spectra)

@@ -21,6 +21,7 @@ from inversion.kernel import (
 )
 from inversion.methods import check_method, estimator
 from inversion.naming import band_ids, common_band, counting, listing
+from inversion.priors import Priors, check_priors, priors_of
 from inversion.quality import Quality, flag_attributes
 from inversion.readers.declaration import KEEP_CLASSES
 from physvae.errors import InputError
@@ -53,6 +54,7 @@ def retrieve(
     method: str = "amortised",
     steps: int = 200,
     check_radiometry: bool = True,
+    prior: Any = None,
 ) -> xr.Dataset:
     """Estimate traits for every pixel of an image.
 
@@ -78,6 +80,9 @@ def retrieve(
         Whether a scale or offset that cannot be right is refused, as by `physvae retrieve`. Of a
         lazy image a sample is computed for that, here and now: at most eight windows of 256 x 256
         pixels of each of at most eight dates.
+    prior
+        In the place of the model's: a name (``"wheat"``), a file .toml, or priors by the codes of
+        the map `prior_code` in `dataset` (`inversion.priors`).
 
     Returns
     -------
@@ -96,6 +101,7 @@ def retrieve(
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
     check_method(method)
+    priors, varied = _asked_priors(dataset, prior, loaded)
     dataset = _understood(dataset, loaded)
     reflectance = dataset["reflectance"]
     if check_radiometry:
@@ -108,7 +114,8 @@ def retrieve(
         reflectance,
         *angles,
         *scene,
-        input_core_dims=[["band"]] + [[]] * (len(angles) + len(scene)),
+        *varied,
+        input_core_dims=[["band"]] + [[]] * (len(angles) + len(scene) + len(varied)),
         output_core_dims=[["estimate"], []],
         dask="parallelized",
         dask_gufunc_kwargs={"output_sizes": {"estimate": len(names)}},
@@ -122,6 +129,8 @@ def retrieve(
             "method": method,
             "steps": steps,
             "pixels": reflectance.size // len(loaded.bands),
+            "priors": priors,
+            "varied": bool(varied),
         },
     )
     maps = {name: estimates.isel(estimate=index) for index, name in enumerate(names)}
@@ -129,6 +138,18 @@ def retrieve(
         quality = quality | dataset["input_quality"].where(_estimated(quality), 0).astype("uint16")
     result = xr.Dataset({**maps, "quality": quality})
     return _described(result, wanted, loaded, reflectance, dataset.attrs)
+
+
+def _asked_priors(
+    dataset: Any, prior: Any, model: Any
+) -> tuple[Priors | None, list[xr.DataArray]]:
+    """Priors in the place of the model's, and the map of their codes where there is one."""
+    if prior is None:
+        return None, []
+    there = isinstance(dataset, xr.Dataset) and "prior_code" in dataset
+    priors = priors_of(prior, "map" if there else None)
+    check_priors(priors, model)
+    return priors, [dataset["prior_code"]] if there else []
 
 
 def _estimated(quality: xr.DataArray) -> xr.DataArray:
@@ -177,6 +198,8 @@ def _numpy_block(
     method: str,
     steps: int,
     pixels: int,
+    priors: Priors | None,
+    varied: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put angles and scene classes beside the pixels of one block and estimate it."""
     if threading.current_thread() is not threading.main_thread():
@@ -185,11 +208,13 @@ def _numpy_block(
     loaded = estimator(load_model(model, device), method, steps, pixels)
     count = len(loaded.angles)
     angles = np.stack([np.broadcast_to(np.float32(x), shape) for x in layers[:count]])
-    scene = [np.broadcast_to(layer, shape) for layer in layers[count:]]
+    codes = np.broadcast_to(layers[-1], shape) if varied else None
+    scene = [np.broadcast_to(x, shape) for x in layers[count : len(layers) - varied]]
     masked = scene_mask(scene[0], keep_classes) if scene else None
     block = retrieve_block(
         loaded, reflectance, np.moveaxis(angles, 0, -1), variables=variables, masked=masked,
-        batch=batch,
+        batch=batch, priors=priors,
+        places=None if priors is None or codes is None else priors.of_codes(codes),
     )  # fmt: skip
     return block.estimates, block.quality
 

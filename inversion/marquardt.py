@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from inversion.direct import Direct, Refinement
 from inversion.laplace import Local, around, gaussian, inputs, negative_log
 from inversion.lut import Lookup
-from inversion.refine import NEAR, SCORE_MAX, Refinement, stated
+from inversion.refine import NEAR, SCORE_MAX
 
 STEPS_MAX = 100
 ENTRIES = 2000
@@ -50,7 +51,7 @@ class _State(NamedTuple):
         return _State(*(part[pixels] for part in self))
 
 
-class LeastSquares:
+class LeastSquares(Direct):
     """A model that is inverted by least squares; all else is the model's.
 
     Parameters
@@ -61,25 +62,21 @@ class LeastSquares:
         Trial steps at most; more than 100 change nothing.
     """
 
+    method = "lm"
+
     def __init__(self, model: Any, steps: int = STEPS_MAX) -> None:
-        self._model, self._steps = model, min(steps, STEPS_MAX)
+        super().__init__(model, min(steps, STEPS_MAX))
         self._table = Lookup(model, ENTRIES)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    @torch.inference_mode(False)
-    def estimate(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
-    ) -> Refinement:
-        """Estimate as the model does, from where the squares are least."""
+    def found(self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]) -> Refinement:
+        """The estimate from where the squares are least."""
         model = self._model
-        seen, known = inputs(model, reflectance.clone(), angles.clone())
-        end = minimise(model, self._likeliest(seen, known), seen, known, self._steps)
+        seen, known = inputs(model, reflectance, angles)
+        end = minimise(model, self._likeliest(seen, known), seen, known, self._effort)
         found = model.summarise(
-            gaussian(model, end.scores, end.precision), seen, angles.clone().to(seen), variables
+            gaussian(model, end.scores, end.precision), seen, angles.to(seen), variables
         )
-        return stated(model, "lm", Refinement(**found._asdict(), converged=end.local.step < NEAR))
+        return Refinement(**found._asdict(), converged=end.local.step < NEAR)
 
     def _likeliest(self, reflectance: Tensor, angles: Tensor) -> Tensor:
         """Scores [n, parameter] of the entries of greatest posterior density."""

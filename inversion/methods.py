@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from inversion.direct import inside
 from physvae.errors import UsageError
 
 MANY = 300  # pixels from which compiling the physics pays
@@ -50,9 +51,9 @@ METHODS: dict[str, Callable[[Any, int], Any]] = {
     "refined": _refined,
     "lut": _lookup,
     "lm": _least_squares,
-    "refined-emulated": lambda model, steps: _refined(_inside(model, _emulated), steps),
-    "lut-emulated": lambda model, steps: _lookup(_inside(model, _emulated), steps),
-    "lm-emulated": lambda model, steps: _least_squares(_inside(model, _emulated), steps),
+    "refined-emulated": lambda model, steps: _refined(inside(model, _emulated), steps),
+    "lut-emulated": lambda model, steps: _lookup(inside(model, _emulated), steps),
+    "lm-emulated": lambda model, steps: _least_squares(inside(model, _emulated), steps),
 }
 
 
@@ -77,20 +78,13 @@ def estimator(model: Any, method: str, steps: int, pixels: int = 0) -> Any:
     """
     with _making:  # which threads of a map ask for at once
         if method == "amortised":
-            return _inside(model, _fast) if pixels > LARGE else model
+            return inside(model, _fast) if pixels > LARGE else model
         return _made(model, method, steps, pixels > MANY and method in COMPILED)
 
 
 @functools.lru_cache(maxsize=8)
 def _made(model: Any, method: str, steps: int, fast: bool) -> Any:
-    return METHODS[method](_inside(model, _compiled) if fast else model, steps)
-
-
-def _inside(model: Any, change: Callable[[Any], Any]) -> Any:
-    """What is wrapped around a model, around another one."""
-    if "around" in dir(type(model)):
-        return model.around(_inside(model.inner, change))
-    return change(model)
+    return METHODS[method](inside(model, _compiled) if fast else model, steps)
 
 
 @functools.lru_cache(maxsize=4)

@@ -61,16 +61,18 @@ class Watched:
     def __dask_tokenize__(self) -> str:
         return uuid.uuid4().hex
 
-    def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
+    def estimate(
+        self, reflectance: Any, angles: Any, variables: tuple[str, ...], **options: Any
+    ) -> Any:
         """Estimate as the model does, then tell."""
-        return self._told("estimate", reflectance, angles, variables)
+        return self._told("estimate", reflectance, angles, variables, **options)
 
     def summarise(self, posterior: Any, reflectance: Any, *rest: Any) -> Any:
         """Summarise as the model does, which ends every other method, then tell."""
         return self._told("summarise", posterior, reflectance, *rest)
 
-    def _told(self, name: str, *arguments: Any) -> Any:
-        result = self.__getattr__(name)(*arguments)
+    def _told(self, name: str, *arguments: Any, **options: Any) -> Any:
+        result = self.__getattr__(name)(*arguments, **options)
         self._advance(len(result.misfit))
         return result
 

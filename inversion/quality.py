@@ -40,6 +40,8 @@ class Quality(IntFlag):
     ANGLE_FILLED_IN = 1 << 10
     NEGATIVE_REFLECTANCE = 1 << 11
     REFINEMENT_NOT_CONVERGED = 1 << 12
+    PRIOR_UNKNOWN = 1 << 13
+    PRIOR_CONTRADICTED = 1 << 14
 
 
 _NEVER = np.uint16(
@@ -64,6 +66,8 @@ DESCRIPTIONS: dict[Quality, str] = {
     Quality.ANGLE_FILLED_IN: "an angle was not given; the model averaged over what it may be",
     Quality.NEGATIVE_REFLECTANCE: "a slightly negative reflectance, used as it is",
     Quality.REFINEMENT_NOT_CONVERGED: "the refinement stopped before it converged",
+    Quality.PRIOR_UNKNOWN: "no prior is known for the crop; the model's own was used",
+    Quality.PRIOR_CONTRADICTED: "the spectrum contradicts the prior that was given",
 }
 
 

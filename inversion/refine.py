@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inversion.clouds import Weighted
+from inversion.direct import Direct, Refinement
 from inversion.laplace import gaussian, inputs, negative_log
-from physvae.field_interval import with_field_intervals
 from physvae.posterior import Posterior
 from physvae.scores import MemberMixture, Scores
+from physvae.weighted_scores import Weighted
 
 RATE = 0.1
 """Length of the first steps, in prior standard deviations."""
@@ -33,25 +33,6 @@ NEAR = 0.1
 """Posterior standard deviations from the optimum within which a pixel has converged."""
 SCORE_MAX = 4.0
 """Scores beyond which nothing of the prior lies."""
-
-
-class Refinement(NamedTuple):
-    """An estimate (see `physvae.vae.Estimate`), and which pixels converged."""
-
-    mean: dict[str, Tensor]
-    sd: dict[str, Tensor]
-    p025: dict[str, Tensor]
-    p975: dict[str, Tensor]
-    misfit: Tensor
-    novelty: Tensor
-    prior_width: Tensor
-    converged: Tensor
-
-
-def stated(model: Any, method: str, found: Refinement) -> Refinement:
-    """The estimate with the intervals that the model states for measurements by this method."""
-    intervals = getattr(model, "field", {}).get(method, {})
-    return with_field_intervals(found, intervals, model.traits) if intervals else found
 
 
 class Draws(NamedTuple):
@@ -72,7 +53,7 @@ class Draws(NamedTuple):
         return self.log_weights.clamp_max(most).log_softmax(-1)
 
 
-class Refined:
+class Refined(Direct):
     """A model whose posterior is refined pixel by pixel; all else is the model's.
 
     Parameters
@@ -83,37 +64,28 @@ class Refined:
         Effort downhill: a quarter as many steps of Adam, a twentieth with the curvature at most.
     """
 
+    method = "refined"
+
     def __init__(self, model: Any, steps: int = 200) -> None:
-        self._model, self._steps = model, steps
+        super().__init__(model, steps)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    @torch.inference_mode(False)
-    def estimate(
-        self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]
-    ) -> Refinement:
-        """Estimate as the model does, from the refined posterior."""
+    def found(self, reflectance: Tensor, angles: Tensor, variables: tuple[str, ...]) -> Refinement:
+        """The estimate from the refined posterior."""
         from inversion.marquardt import minimise  # which itself builds on this file
 
-        model = self._model
-        reflectance, angles = reflectance.clone(), angles.clone()
+        model, steps = self._model, self._effort
         seen, known = inputs(model, reflectance, angles)
         with torch.no_grad():
             amortised = model.encode(reflectance, angles).scores
-        scores = descend(model, amortised.mean, seen, known, max(1, self._steps // 4))
-        end = minimise(model, scores, seen, known, max(1, self._steps // 20))
+        scores = descend(model, amortised.mean, seen, known, max(1, steps // 4))
+        end = minimise(model, scores, seen, known, max(1, steps // 20))
         own = gaussian(model, end.scores, end.precision / WIDER**2).scores
         cloud = reweighted(model, [amortised, own], seen, known)
         enough = cloud.effective >= LEAST
         weights = torch.where(enough[:, None], cloud.log_weights, cloud.truncated)
         kept = Weighted(cloud.points, weights)
         found = model.summarise(Posterior(kept, model.prior), seen, angles.to(seen), variables)
-        return stated(
-            model,
-            "refined",
-            Refinement(**found._asdict(), converged=enough & (end.local.step < NEAR)),
-        )
+        return Refinement(**found._asdict(), converged=enough & (end.local.step < NEAR))
 
 
 @torch.no_grad()

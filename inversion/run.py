@@ -15,9 +15,11 @@ from inversion.details import steps_of, tell_image, tell_model
 from inversion.identity import digest, identity
 from inversion.kernel import DEFAULT_VARIABLES, CalibratedModel, check_variables, load_model
 from inversion.maps import retrieve
+from inversion.priors import Priors, about, check_priors, priors_of
 from inversion.progress import Watched, progress
 from inversion.provenance import fingerprint, record
 from inversion.readers import Declaration, detect, reader
+from inversion.readers.scene_file import layer_of
 from inversion.summary import Summary
 from inversion.table_files import retrieve_rows
 from inversion.writers import check_output, maps, table
@@ -50,6 +52,9 @@ class Job:
         Whether intervals are meant for measurements, where the model has such, or the posterior's.
     area, points, window
         Vector files that choose parts of an image; side of the window around a point [pixel].
+    prior, prior_column, prior_map
+        See `inversion.priors`: a name or a file; the column, or the GeoTIFF of codes, that says
+        which prior holds.
     """
 
     model: Any = "sentinel-2"
@@ -69,6 +74,15 @@ class Job:
     window: int = 1
     calibration: Path | None = None
     field: bool = True
+    prior: str | None = None
+    prior_column: str | None = None
+    prior_map: Path | None = None
+
+    @property
+    def priors(self) -> Priors | None:
+        """Priors in the place of the model's."""
+        by = "column" if self.prior_column else "map" if self.prior_map else None
+        return priors_of(self.prior, by, "--prior")
 
     @property
     def source(self) -> str | CalibratedModel:
@@ -105,6 +119,7 @@ def retrieve_file(source: Path, output: Path, job: Job) -> list[str]:
     if family.gives == "table":
         summary = _table(source, output, job, wanted)
         return [*summary.lines("rows"), f"written: {output}"]
+    check_priors(job.priors, loaded)
     whole = identity((source,), job, loaded)
     image = open_image(source, job, loaded)
     if job.points is not None:
@@ -133,6 +148,9 @@ def open_image(source: Path, job: Job, loaded: Any) -> xr.Dataset:
         image = reader(detect(source))(
             source, job.declaration, bands=loaded.bands, sensor=loaded.sensor, chunk=job.chunk
         )
+        if job.prior_map is not None:
+            codes = layer_of(image, job.prior_map, "codes of priors", "--prior-map")
+            image["prior_code"] = codes
         image = image if job.area is None else within(image, job.area)
     tell_image(image, job.declaration, str(source))
     return image
@@ -149,11 +167,12 @@ def provenance(
         "method": job.method,
         "calibration": job.calibration and fingerprint(job.calibration),
         "intervals": "field" if job.field else "posterior",
+        "prior": [about(prior) for prior in job.priors.all] if job.priors else None,
         "input": {key: image.attrs[key] for key in keys if key in image.attrs},
         "radiometry": next(iter(steps_of(image.attrs.get("radiometry"))), None),
         "declaration": asdict(job.declaration),
     }
-    scene, others = job.declaration.scene_classes, (job.area, job.points)
+    scene, others = job.declaration.scene_classes, (job.area, job.points, job.prior_map)
     inputs = [*sources, *(Path(scene) for scene in (scene,) if scene), *filter(None, others)]
     return record(
         inputs=inputs, model=loaded, options=options, command=command_line(),
@@ -199,7 +218,7 @@ def stopping(watched: Any) -> Iterator[None]:
 def _estimated(image: xr.Dataset, model: Any, job: Job, wanted: tuple[str, ...]) -> xr.Dataset:
     return retrieve(
         image, model, wanted, job.device, keep_classes=job.declaration.keep_classes,
-        method=job.method, steps=job.steps, check_radiometry=False,
+        method=job.method, steps=job.steps, check_radiometry=False, prior=job.priors,
     )  # fmt: skip
 
 
@@ -217,7 +236,10 @@ def _table(source: Path, output: Path, job: Job, wanted: tuple[str, ...]) -> Sum
     if said.scene_classes is not None:
         raise UsageError("--scl: expected an image, got a table")
     model = load_model(job.source, job.device)
-    return retrieve_rows(source, output, model, wanted, said, method=job.method, steps=job.steps)
+    return retrieve_rows(
+        source, output, model, wanted, said, method=job.method, steps=job.steps,
+        priors=job.priors, prior_column=job.prior_column,
+    )  # fmt: skip
 
 
 def _summed(estimates: Any, wanted: tuple[str, ...]) -> Summary:
@@ -230,6 +252,10 @@ def _check_options(job: Job, gives: str, output: Path) -> None:
     """Refuse options that do not go with the input or the output."""
     if gives == "table" and (job.area or job.points or job.shard.count > 1):
         raise UsageError("--aoi, --points and --shard: expected an image, got a table")
+    if gives == "table" and job.prior_map:
+        raise UsageError("--prior-map: expected an image, got a table; it has --prior-column")
+    if gives != "table" and job.prior_column:
+        raise UsageError("--prior-column: expected a table, got an image; it has --prior-map")
     if job.calibration is not None and job.method != "amortised":
         raise UsageError(f"--calibration: expected the method amortised, got {job.method}")
     if job.packed and output.suffix.lower() != ".tif":

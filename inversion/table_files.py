@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from inversion.kernel import estimate_names, retrieve_block
 from inversion.methods import check_method, estimator
+from inversion.priors import Priors, check_priors, tell_unknown
 from inversion.readers.declaration import Declaration
 from inversion.summary import Summary
-from inversion.tables import CELLS, Columns, Measured, measured, set_aside
+from inversion.tables import CELLS, Columns, Measured, measured, no_column, set_aside
 from inversion.writers.table import is_parquet, writing
 from physvae.cells import checked_numbers, is_text, kind_of
 from physvae.errors import InputError
@@ -37,6 +38,8 @@ def retrieve_rows(
     *,
     method: str = "amortised",
     steps: int = 200,
+    priors: Priors | None = None,
+    prior_column: str | None = None,
 ) -> Summary:
     """Estimate traits for every row of a file; see `inversion.tables.retrieve_table`.
 
@@ -54,18 +57,36 @@ def retrieve_rows(
     rows = len(given.reflectance)
     if not rows:
         raise InputError(f"{source}: expected at least one row, found none")
+    places = _places(file, priors, prior_column)
+    check_priors(priors, model, places)
     used = estimator(model, method, steps, rows)
     made = [*estimate_names(variables), "quality"]
     schema = _schema(file, made, typed=is_parquet(output))
     summary = Summary([*variables, "quality"])
     with timed("estimating and writing"), writing(output, schema) as write:
+        start = 0
         for own, part in _parts(file, given):
-            block = retrieve_block(used, *part, variables=variables)
+            which = None if places is None else places[start : start + own.num_rows]
+            start += own.num_rows
+            block = retrieve_block(used, *part, variables=variables, priors=priors, places=which)
             columns = [*block.estimates.T, block.quality]
             summary.add(dict(zip(made, columns, strict=True)))
             arrays = [pa.array(np.ascontiguousarray(column)) for column in columns]
             write(pa.Table.from_arrays([*own.columns, *arrays], names=schema.names))
     return summary
+
+
+def _places(file: TableFile, priors: Priors | None, column: str | None) -> np.ndarray | None:
+    """Which prior holds for each row, where a column says it."""
+    if priors is None or column is None:
+        return None
+    if column not in file.schema.names:
+        raise InputError(no_column(column, file.schema.names, str(file.path)))
+    values = [cell for block in file.blocks(ROWS, [column]) for cell in block[column].to_pylist()]
+    texts = ["" if value is None else str(value) for value in values]
+    places = priors.of(texts)
+    tell_unknown(texts, places, str(file.path))
+    return places
 
 
 def _step(file: TableFile) -> int:

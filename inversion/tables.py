@@ -25,6 +25,7 @@ from inversion.naming import (
     counted,
     listing,
 )
+from inversion.priors import check_priors, priors_of, tell_unknown
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers.declaration import Declaration
 from inversion.readers.table import numbers_of
@@ -69,6 +70,8 @@ def retrieve_table(
     batch: int | None = None,
     method: str = "amortised",
     steps: int = 200,
+    prior: Any = None,
+    prior_column: str | None = None,
 ) -> pd.DataFrame:
     """Estimate traits for every row of a table.
 
@@ -91,6 +94,11 @@ def retrieve_table(
         The table's name in messages.
     method, steps
         One of `inversion.methods.METHODS`; `steps` is how long an iterative one goes on.
+    prior
+        In the place of the model's: a name (``"wheat"``), a file .toml, or priors by the values of
+        `prior_column` (`inversion.priors`).
+    prior_column
+        Column that says which prior holds for a row; without `prior` it holds their names.
 
     Returns
     -------
@@ -111,6 +119,13 @@ def retrieve_table(
     loaded = load_model(model, device)
     wanted = check_variables(variables, loaded)
     check_method(method)
+    priors = priors_of(prior, None if prior_column is None else "column")
+    places = None
+    if priors is not None and prior_column is not None:
+        values = _texts(frame, prior_column, source)
+        places = priors.of(values)
+        tell_unknown(values, places, source)
+    check_priors(priors, loaded, places)
 
     names = [str(name) for name in frame.columns]
 
@@ -120,11 +135,26 @@ def retrieve_table(
 
     found = measured(Columns(names, numbers, source), loaded, declared)
     used = estimator(loaded, method, steps, len(frame))
-    block = retrieve_block(used, *found, variables=wanted, batch=batch)
+    block = retrieve_block(
+        used, *found, variables=wanted, batch=batch, priors=priors, places=places
+    )
     estimates = pd.DataFrame(block.estimates, index=frame.index, columns=estimate_names(wanted))
     estimates["quality"] = block.quality
     own = frame.set_axis(set_aside(names, list(estimates.columns)), axis=1)
     return pd.concat([own, estimates], axis=1)
+
+
+def _texts(frame: pd.DataFrame, column: str, source: str) -> list[str]:
+    """The cells of a column as texts, empty ones as such."""
+    if column not in frame.columns:
+        raise InputError(no_column(column, [str(name) for name in frame.columns], source))
+    cells = frame[column]
+    return ["" if pd.isna(cell) else str(cell) for cell in cells]
+
+
+def no_column(column: str, names: Sequence[str], source: str) -> str:
+    """What to say where the column of priors is not there."""
+    return f"{source}: expected the column {column} of priors, found {listing(quotable(names))}"
 
 
 def set_aside(names: Sequence[str], taken: Sequence[str]) -> list[str]:

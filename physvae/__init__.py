@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from physvae.distributions import TruncatedNormal
     from physvae.emulation.store import load_emulator
     from physvae.errors import InputError, ModelError
+    from physvae.estimate import Estimate
     from physvae.priors import Prior
     from physvae.store import load_model as load
     from physvae.store import models
-    from physvae.vae import Estimate, PhysVAE, Reconstruction
+    from physvae.vae import PhysVAE, Reconstruction
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,7 @@ _HOMES = {
     "ModelError": ("physvae.errors", "ModelError"),
     "Prior": ("physvae.priors", "Prior"),
     "PhysVAE": ("physvae.vae", "PhysVAE"),
-    "Estimate": ("physvae.vae", "Estimate"),
+    "Estimate": ("physvae.estimate", "Estimate"),
     "Reconstruction": ("physvae.vae", "Reconstruction"),
     "TruncatedNormal": ("physvae.distributions", "TruncatedNormal"),
 }

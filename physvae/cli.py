@@ -281,11 +281,20 @@ def _train_model(
     say(f"{output}: {text}", sys.stdout)
 
 
-def models() -> None:
-    """List the models that come with the package.
+def models(
+    priors: Annotated[
+        bool, typer.Option("--priors", help="List the priors of crops and biomes instead.")
+    ] = False,
+) -> None:
+    """List the models that come with the package, or its priors.
 
     For example: physvae models
+
+    Or: physvae models --priors
     """
+    if priors:
+        _tell_priors()
+        return
     from physvae.store import load_model
     from physvae.store import models as names
 
@@ -295,6 +304,19 @@ def models() -> None:
         if len(bands) > 20:
             bands = (*bands[:2], "…", bands[-1], f"({len(bands)})")
         typer.echo(f"{name}\t{model.sensor}\t{' '.join(bands)}\tsha256 {model.sha256[:12]}")
+
+
+def _tell_priors() -> None:
+    """Name every prior, what it is of and where it is from."""
+    from physvae.named_priors import BOX, prior_names
+    from physvae.user_priors import load_user_prior
+
+    for name in prior_names():
+        if name != BOX:
+            prior = load_user_prior(name)
+            typer.echo(f"{name}\t{prior.about}\t{' '.join(v for v, _ in prior.given)}")
+            for source in prior.sources:
+                typer.echo(f"\t{source}")
 
 
 def _with_progress(trainer, write: Callable[[int, dict], None]):

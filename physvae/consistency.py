@@ -38,7 +38,7 @@ def with_partners(names: Sequence[str]) -> tuple[str, ...]:
 def with_consistent_products(
     found: Found, names: Sequence[str], traits: Mapping[str, Parameter]
 ) -> Found:
-    """An estimate (see `physvae.vae.Estimate`) of these traits, products made to agree.
+    """An estimate (see `physvae.estimate.Estimate`) of these traits, products made to agree.
 
     `found` holds the partners too, see `with_partners`.
     """

@@ -4,6 +4,7 @@ A scrambled Sobol set (Sobol' 1967, 10.1016/0041-5553(67)90144-9) stands for ran
 that an estimate depends neither on a seed nor on the batch it was made in.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -45,13 +46,29 @@ def draw_quantile(draws: Tensor, probability: float) -> Tensor:
 def weighted_quantile(draws: Tensor, weights: Tensor, probability: float) -> Tensor:
     """Quantile over the first axis of draws [draw, ..., band] that weigh w [draw, ...], Σ w = 1.
 
-    The draw at which the weights of those below, and half its own, reach the probability.
+    Linear between the draws, each of which stands at the weight of those below and half its own.
 
     >>> draws, even = torch.tensor([[4.0], [1.0], [3.0]]), torch.full((3,), 1 / 3)
     >>> weighted_quantile(draws, even, 0.5)
     tensor([3.])
     """
-    order = draws.argsort(0)
+    return weighted_quantiles(draws, weights, (probability,))[0]
+
+
+def weighted_quantiles(
+    draws: Tensor, weights: Tensor, probabilities: Sequence[float]
+) -> list[Tensor]:
+    """The same at several probabilities, for which the draws are put in order once."""
+    ordered, order = draws.sort(0)
     each = weights.unsqueeze(-1).expand_as(draws).gather(0, order)
-    below = (each.cumsum(0) - 0.5 * each < probability).sum(0, keepdim=True)
-    return draws.gather(0, order.gather(0, below.clamp_max(len(draws) - 1))).squeeze(0)
+    middle = each.cumsum(0) - 0.5 * each
+    return [_between(ordered, middle, p) for p in probabilities]
+
+
+def _between(ordered: Tensor, places: Tensor, wanted: float) -> Tensor:
+    """What stands at a place along the first axis, linear between the nearest two."""
+    upper = (places < wanted).sum(0, keepdim=True).clamp(1, len(places) - 1)
+    low, high = places.gather(0, upper - 1), places.gather(0, upper)
+    share = ((wanted - low) / (high - low).clamp_min(1e-12)).clamp(0.0, 1.0)
+    found = torch.lerp(ordered.gather(0, upper - 1), ordered.gather(0, upper), share)
+    return found.squeeze(0)

@@ -64,7 +64,7 @@ class FieldInterval(BaseModel):
 def with_field_intervals(
     found: Found, intervals: Mapping[str, FieldInterval], traits: Mapping[str, Parameter]
 ) -> Found:
-    """An estimate (see `physvae.vae.Estimate`) with sd and interval of measurements.
+    """An estimate (see `physvae.estimate.Estimate`) with sd and interval of measurements.
 
     Traits that `intervals` does not name stay as the posterior has them.
     """

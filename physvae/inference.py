@@ -30,8 +30,9 @@ from physvae.objective import decode_draws, log_ratio
 from physvae.posterior import Posterior
 from physvae.priors import standard_normal_log_prob
 from physvae.real_spectra import RealSpectra
+from physvae.scaling import filled
 from physvae.scores import MemberMixture, Scores
-from physvae.vae import Encoded, PhysVAE, Reconstruction, filled
+from physvae.vae import Encoded, PhysVAE, Reconstruction
 
 PREDICTED, NOISES = 768, 4  # draws of a predictive, and of the noise of each
 ALONE, ALONE_ENOUGH = 256, 10.0  # draws of `physics_alone`, and how many shall count

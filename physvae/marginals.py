@@ -13,7 +13,7 @@ that integrates to one, because density and map are those of the same table.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from physvae.distributions import SCORE_LIMIT
 from physvae.mixtures import Parts, mixture_value
 
 NODES = 2401
+FAR = 8.0  # sd beyond its bounds at which the mean of a normal may lie
 FLAT = 1e3  # sd of a normal over its range where it stands for a uniform
 
 
@@ -151,6 +152,49 @@ class Marginal(BaseModel):
         if self.parts:
             return sum(row[0] * row[1] for row in self.rows)
         return self.mean if self.kind == "normal" else float(table(self)[NODES // 2])
+
+
+def within(m: Marginal, low: float, high: float) -> Marginal:
+    """The same distribution within narrower bounds.
+
+    Raises
+    ------
+    ValueError
+        It has next to nothing there, or is of a kind that cannot be cut.
+    """
+    if (low, high) == (m.low, m.high):
+        return m
+    if m.kind == "beta" or m.closes:
+        raise ValueError(f"expected a distribution, since a {m.kind} cannot be cut, got bounds")
+    changed: dict[str, Any] = {"low": low, "high": high}
+    if m.at_lai_15:
+        changed["at_lai_15"] = tuple(min(max(end, low), high) for end in m.at_lai_15)
+    if m.kind in ("normal", "lognormal"):
+        ends = (low, high) if m.kind == "normal" else np.log([low, high])
+        away = (m.mean - min(max(m.mean, ends[0]), ends[1])) / m.sd
+        if not -FAR < away < FAR:
+            raise ValueError(f"expected a mean within {FAR:g} sd of {low:g} to {high:g}")
+    if m.parts:
+        changed["parts"] = _cut_parts(m, low, high)
+    given = {key: getattr(m, key) for key in m.model_fields_set}
+    return Marginal.model_validate({**given, **changed})
+
+
+def _cut_parts(m: Marginal, low: float, high: float) -> tuple[Part, ...]:
+    """Parts within bounds, each with the share that it has there."""
+    found = []
+    for part, (share, mean, sd, *own) in zip(m.parts, m.rows, strict=True):
+        ends = max(low, own[0]), min(high, own[1])
+        if ends[0] < ends[1]:
+            before, there = (np.diff(stats.norm.cdf(e, mean, sd))[0] for e in (own[:2], ends))
+            found.append((part, float(share * there / before), ends))
+    total = sum(share for _, share, _ in found)
+    if not total > 1e-9:
+        raise ValueError(f"expected bounds where the distribution is, got {low:g} to {high:g}")
+    return tuple(
+        part.model_copy(update={"share": share / total, "low": ends[0], "high": ends[1]})
+        for part, share, ends in found if share > 1e-9 * total
+    )  # fmt: skip
 
 
 def _away(part: Part, low: float, high: float) -> float:

@@ -30,6 +30,8 @@ _FOLDER = Path(__file__).parent / "presets" / "priors"
 class PriorFile(Section):
     """The two sections of a prior file; angles that are not given are those of `Angles`."""
 
+    about: str = ""
+    sources: tuple[str, ...] = ()
     prior: dict[str, Marginal]
     angles: Angles = Angles()
 
@@ -50,8 +52,8 @@ class NamedPrior:
 def prior_names() -> tuple[str, ...]:
     """The names `load_prior` knows.
 
-    >>> prior_names()
-    ('box', 's2-atbd')
+    >>> prior_names()[:3]
+    ('box', 'broadleaf-crop', 'broadleaf-forest')
     """
     return (BOX, *sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
@@ -66,14 +68,23 @@ def load_prior(name: str) -> NamedPrior:
     InputError
         A file that is not found, not TOML, or has a key that is unknown, missing or out of range.
     """
-    if name == BOX:
-        return NamedPrior(name, None)
-    if name in prior_names():
-        return NamedPrior(name, _read(_FOLDER / f"{name}.toml"))
+    return NamedPrior(name, None if name == BOX else _read(prior_file(name)))
+
+
+def prior_file(name: str) -> Path:
+    """The file of a prior that comes with the package, or of that name, which ends in .toml.
+
+    Raises
+    ------
+    UsageError
+        Neither; the message lists the known names.
+    """
+    if name in prior_names() and name != BOX:
+        return _FOLDER / f"{name}.toml"
     if not name.endswith(".toml"):
         known = ", ".join(prior_names())
-        raise UsageError(f"--prior: expected one of {known} or a file .toml, got {name!r}")
-    return NamedPrior(name, _read(Path(name)))
+        raise UsageError(f"--prior: expected one of {known} or a file .toml, got {name[:60]!r}")
+    return Path(name)
 
 
 def _read(path: Path) -> PriorFile:

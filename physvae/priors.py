@@ -93,7 +93,7 @@ class Prior(nn.Module):
         self.register_buffer("alpha", (self.low - self.mean) / self.sd, persistent=False)
         self.register_buffer("beta", (self.high - self.mean) / self.sd, persistent=False)
         self._tables()
-        self.correlated = bool(correlation)
+        self.correlation, self.correlated = tuple(correlation), bool(correlation)
         self.register_buffer("mixing", _cholesky(names, correlation), persistent=False)
         self.space = ParameterSpace(tuple(self._described(name, source) for name in names))
 
@@ -135,14 +135,14 @@ class Prior(nn.Module):
 
     def to_score(self, theta: Tensor) -> Tensor:
         """Scores u [..., parameter] of variables θ: the inverse of calling the prior."""
-        w = self._own_score(self._undo(theta))
+        w = self.own_score(self.undo(theta))
         if not self.correlated:
             return w
         return torch.linalg.solve_triangular(self.mixing, w.unsqueeze(-1), upper=False)[..., 0]
 
     def log_prob(self, theta: Tensor) -> Tensor:
         """Log density [...] of θ [..., parameter] in the variables' own units."""
-        v = self._undo(theta)
+        v = self.undo(theta)
         low, high = self._bounds(theta[..., :1])
         stretch = (high - low) / (self.high - self.low)
         density = self._own_log_prob(v)
@@ -152,7 +152,7 @@ class Prior(nn.Module):
         total = (density - jacobian).sum(-1)
         if not self.correlated:
             return total
-        w = self._own_score(v)
+        w = self.own_score(v)
         u = torch.linalg.solve_triangular(self.mixing, w.unsqueeze(-1), upper=False)[..., 0]
         copula = standard_normal_log_prob(u) - standard_normal_log_prob(w)
         return total + copula - self.mixing.diagonal().log().sum()
@@ -168,7 +168,8 @@ class Prior(nn.Module):
             v = v.index_copy(-1, self.tabled, table_value(w[..., self.tabled], self.nodes))
         return self._with_mixtures(v, mixture_value, w, v)
 
-    def _own_score(self, v: Tensor) -> Tensor:
+    def own_score(self, v: Tensor) -> Tensor:
+        """Correlated scores w [..., parameter] of what `undo` gives."""
         w = truncated_score((v - self.mean) / self.sd, self.alpha, self.beta)
         if len(self.tabled):
             w = w.index_copy(-1, self.tabled, table_score(v[..., self.tabled], self.nodes))
@@ -208,7 +209,8 @@ class Prior(nn.Module):
             columns[user] = columns[user] * columns[base]
         return torch.stack(columns, -1)
 
-    def _undo(self, theta: Tensor) -> Tensor:
+    def undo(self, theta: Tensor) -> Tensor:
+        """The variables before LAI moves their bounds and others multiply them."""
         columns = list(theta.unbind(-1))
         for user, base in reversed(self._multiples):
             columns[user] = columns[user] / columns[base].clamp_min(1e-12)

@@ -62,7 +62,7 @@ class ProductNetwork(nn.Module):
 
 
 def traits_of(
-    scores: Tensor, sun_zenith: Tensor, names: tuple[str, ...], prior: Prior, net: ProductNetwork
+    scores: Tensor, sun_zenith: Tensor, names: tuple[str, ...], prior: Prior, net: nn.Module
 ) -> dict[str, Tensor]:
     """Traits by name [...] of draws: variables as they are, products computed.
 
@@ -76,8 +76,8 @@ def traits_of(
         Variables of the prior or keys of `rtm.PRODUCTS`.
     prior : Prior
         The map from scores to variables.
-    net : ProductNetwork
-        Where fapar and fcover come from.
+    net : nn.Module
+        Where fapar and fcover come from: a `ProductNetwork`, or one that stands for it.
     """
     others = [other for name, (other, _) in EXACT.items() if name in names]
     values = prior.named(scores, (*others, *(name for name in names if name not in PRODUCTS)))

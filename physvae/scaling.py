@@ -12,12 +12,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 ANGLE_COUNT = 3
+FILL_ANGLES = (40.0, 5.0, 90.0)  # for decoding only, where an angle is missing [degree]
 LOG_FLOOR = 0.01  # reflectance added before the logarithm: three times a usual noise floor
 
 
 def feature_count(bands: int, angles: int = ANGLE_COUNT) -> int:
     """How many features so many bands and angles give."""
     return 3 * bands + 2 * angles
+
+
+def filled(angles: Tensor) -> Tensor:
+    """Angles [degree] with typical near-nadir values where missing, for decoding."""
+    return torch.where(angles.isfinite(), angles, torch.tensor(FILL_ANGLES).to(angles))
 
 
 class Features(nn.Module):

@@ -95,17 +95,21 @@ class Marginals:
 
     def first(self, count: int) -> "Marginals":
         """The marginals of the first traits alone."""
-        law = SinhArcsinh(*(x[..., :count] for x in self.law))
+        return self.part(slice(count))
+
+    def part(self, traits: slice) -> "Marginals":
+        """The marginals of some neighbouring traits alone."""
+        law = SinhArcsinh(*(x[..., traits] for x in self.law))
         twin = Marginals(
-            law, self.low[:count], self.high[:count],
-            table=self.table[:, :count], widen=self.widen[:count],
+            law, self.low[traits], self.high[traits],
+            table=self.table[:, traits], widen=self.widen[traits],
         )  # fmt: skip
         if self._stretch is not None:
-            twin._stretch = Stretch(*(x[..., :count] for x in self._stretch))
+            twin._stretch = Stretch(*(x[..., traits] for x in self._stretch))
         return twin
 
-    def quantile(self, score: float) -> Tensor:
-        """Traits [..., trait] at the standard normal score of a probability."""
+    def quantile(self, score: float | Tensor) -> Tensor:
+        """Traits [..., trait] at the standard normal score of a probability; broadcasts."""
         value = self.low + (self.high - self.low) * self._share(score)
         if self._stretch is None:
             return value
@@ -152,7 +156,7 @@ class Marginals:
         share = (value - self.low) / (self.high - self.low)
         return share.clamp(_EDGE, 1 - _EDGE).logit()
 
-    def _share(self, score: float) -> Tensor:
+    def _share(self, score: float | Tensor) -> Tensor:
         """How far up their range traits [..., trait] lie at a normal score, 0 to 1."""
         return self.law.at(self._actual(self.widen * score)).sigmoid_()
 
@@ -161,7 +165,7 @@ class Marginals:
         inside = nominal.clamp(_LOWEST, _HIGHEST)
         place = (inside - _LOWEST) / _STEP
         cell = place.long().clamp(max=len(NOMINAL) - 2)
-        column = torch.arange(len(nominal))
+        column = torch.arange(nominal.shape[-1])
         low, high = self.table[cell, column], self.table[cell + 1, column]
         return low + (place - cell) * (high - low) + nominal - inside
 

@@ -21,6 +21,7 @@ from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.draws import draw_quantile
 from physvae.encoders import Encoder, Members
+from physvae.estimate import Estimate
 from physvae.field_interval import FieldInterval, with_field_intervals
 from physvae.heads import Head
 from physvae.latents import GaussianLatent, Latents, QuantisedLatent
@@ -31,14 +32,15 @@ from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
 from physvae.remainder import Remainder
-from physvae.scaling import Features
+from physvae.scaling import Features, filled
 from physvae.scores import SampledScores, together
 from physvae.summaries import Marginals, Summaries, Summary
+from physvae.under_prior import estimate_under
+from physvae.user_priors import UserPrior, change_for
 from rtm import Parameter, ParameterSpace
 
 NORMAL = NormalDist()
 ANGLES = ("tts", "tto", "psi")
-FILL_ANGLES = (40.0, 5.0, 90.0)  # for decoding only, where an angle is missing [degree]
 DEFAULT_TRAITS = ("lai", "cab", "ccc", "cw", "cwc", "fapar", "fcover")
 LAYOUTS = {"pixel": (), "patch": ("height", "width"), "series": ("date",)}
 
@@ -55,30 +57,6 @@ class Encoded(NamedTuple):
 
     scores: SampledScores
     residual: GaussianLatent | QuantisedLatent
-
-
-class Estimate(NamedTuple):
-    """Traits of n spectra, each a dict of tensors [n], and three checks [n].
-
-    Attributes
-    ----------
-    mean, sd, p025, p975 : dict[str, Tensor]
-        Posterior mean, standard deviation and 95 % interval, in the trait's unit.
-    misfit : Tensor
-        Distance of the spectrum from the physical decoding, over its limit; above 1: misfit.
-    novelty : Tensor
-        Distance of the spectrum from the training spectra, over its limit; above 1: outside.
-    prior_width : Tensor
-        Posterior over prior standard deviation of LAI.
-    """
-
-    mean: dict[str, Tensor]
-    sd: dict[str, Tensor]
-    p025: dict[str, Tensor]
-    p975: dict[str, Tensor]
-    misfit: Tensor
-    novelty: Tensor
-    prior_width: Tensor
 
 
 class PhysVAE(nn.Module):
@@ -225,7 +203,7 @@ class PhysVAE(nn.Module):
     @torch.no_grad()
     def estimate(
         self, reflectance: Array, angles: Array, variables: Sequence[str] = DEFAULT_TRAITS,
-        days: Tensor | None = None,
+        days: Tensor | None = None, prior: UserPrior | str | None = None,
     ) -> Estimate:  # fmt: skip
         """Traits with uncertainty and checks.
 
@@ -237,6 +215,8 @@ class PhysVAE(nn.Module):
             Keys of `traits`.
         days : Tensor [..., date], optional
             As for `encode`.
+        prior : UserPrior or str, optional
+            In the place of the model's: one by name, as "wheat", or from a file .toml.
 
         Raises
         ------
@@ -250,12 +230,16 @@ class PhysVAE(nn.Module):
                 f"variables: expected some of {', '.join(self.traits)}, got {', '.join(unknown)}"
             )
         reflectance, angles = self._inputs(reflectance, angles)
-        if self.summaries is not None:
+        stated = self.field.get("amortised", {})
+        if prior is not None:
+            change = change_for(self, prior)
+            found = estimate_under(self, reflectance, angles, variables, change, stated)
+        elif self.summaries is not None:
             found = self._summary(reflectance, angles, variables)
         else:
             said = self.posterior(reflectance, angles, days)
             found = self.summarise(said, reflectance, angles, variables)
-        return with_field_intervals(found, self.field.get("amortised", {}), self.traits)
+        return with_field_intervals(found, stated, self.traits)
 
     def marginals(
         self, reflectance: Array, angles: Array, variables: tuple[str, ...] | None = None
@@ -386,11 +370,6 @@ class PhysVAE(nn.Module):
         x, a = reflectance.to(self.features.mean), angles.to(self.features.mean)
         batch = torch.broadcast_shapes(x.shape[:-1], a.shape[:-1])
         return x.expand(*batch, -1), a.expand(*batch, -1)
-
-
-def filled(angles: Tensor) -> Tensor:
-    """Angles [degree] with typical near-nadir values where missing, for decoding."""
-    return torch.where(angles.isfinite(), angles, torch.tensor(FILL_ANGLES).to(angles))
 
 
 def _first(column: Tensor, size: int) -> Tensor:

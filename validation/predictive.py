@@ -70,7 +70,8 @@ def trait_quantiles(
     """
     import torch
 
-    from physvae.vae import NORMAL, filled
+    from physvae.scaling import filled
+    from physvae.vae import NORMAL
 
     with torch.no_grad():
         if model.summaries is not None:

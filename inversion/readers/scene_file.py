@@ -1,4 +1,4 @@
-"""Scene classes that lie in a file of their own, brought onto the grid of an image."""
+"""Codes in a file of their own, brought onto the grid of an image: scene classes, crops."""
 
 from pathlib import Path
 
@@ -19,9 +19,19 @@ def add_scene_file(dataset: xr.Dataset, declared: Declaration) -> None:
     InputError
         Not a GeoTIFF, no reference system, or of another place.
     """
-    if declared.scene_classes is None:
-        return
-    path = Path(declared.scene_classes)
+    if declared.scene_classes is not None:
+        path = Path(declared.scene_classes)
+        dataset["scene_class"] = layer_of(dataset, path, "scene classes", "--scl")
+
+
+def layer_of(dataset: xr.Dataset, path: Path, what: str, option: str) -> xr.DataArray:
+    """Codes of a GeoTIFF on the grid of an image, 0 where it has none; nearest pixel.
+
+    Raises
+    ------
+    InputError
+        As `add_scene_file`; `what` is expected and `option` names the file.
+    """
     reflectance = dataset["reflectance"]
     crs, transform = dataset.rio.crs, dataset.rio.transform()
     height, width = reflectance.sizes["y"], reflectance.sizes["x"]
@@ -37,10 +47,9 @@ def add_scene_file(dataset: xr.Dataset, declared: Declaration) -> None:
             resampling=Resampling.nearest,
             nodata=0,
         ) as warped:
-            classes = warped.read(1)
-    if not classes.any():
-        raise InputError(f"{path}: expected scene classes over the image, found none there")
+            codes = warped.read(1)
+    if not codes.any():
+        raise InputError(f"{path}: expected {what} over the image, found none there")
     chunks = {axis: reflectance.chunksizes[axis] for axis in ("y", "x")}
-    dataset["scene_class"] = xr.DataArray(
-        classes, dims=("y", "x"), attrs={"source": f"{path.name}, by --scl"}
-    ).chunk(chunks)
+    about = {"source": f"{path.name}, by {option}"}
+    return xr.DataArray(codes, dims=("y", "x"), attrs=about).chunk(chunks)

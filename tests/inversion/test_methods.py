@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from inversion.clouds import Weighted
 from inversion.kernel import retrieve_block
 from inversion.laplace import around, whitened
 from inversion.lut import Lookup
@@ -22,6 +21,7 @@ from inversion.refine import Refined, descend
 from physvae.errors import UsageError
 from physvae.priors import Prior
 from physvae.scores import ScoreMixture
+from physvae.weighted_scores import Weighted
 
 BANDS, SIZE, NOISE = 6, 3, 0.02
 

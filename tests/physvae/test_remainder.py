@@ -9,9 +9,9 @@ from physvae.finishing import finish, fit_remainder
 from physvae.inference import physics_alone
 from physvae.real_spectra import read_spectra
 from physvae.remainder import Remainder
+from physvae.scaling import filled
 from physvae.store import load_model
 from physvae.training import Trainer
-from physvae.vae import filled
 
 
 @pytest.fixture(scope="module")

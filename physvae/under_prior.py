@@ -1,0 +1,246 @@
+r"""Estimates of a model under another prior than its own.
+
+A network of marginals knows better than q what it knows (`physvae.summaries`): LAI is taken from
+it at the score that a draw has in the marginal of q, and all other variables follow given LAI by
+the prior's triangular map. fAPAR and fCover are taken from it at the score of a linear function of
+ε, whose slopes are differences of the product network across √3 posterior standard deviations. The
+Gaussian q knows a product less well than the network does; of the variance of the score, that
+share hangs on ε which the network's variance has in q's.
+
+A model without such a network is summarised as ever, by weighted draws.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+from physvae.draws import weighted_quantiles
+from physvae.estimate import Estimate
+from physvae.importance import Tempered
+from physvae.posterior import Posterior
+from physvae.prior_change import Measured, PriorChange
+from physvae.products import EXACT, LEARNED
+from physvae.reweighting import Drawn, Gaussian, draw, gaussian_of, weights_of
+from physvae.scaling import filled
+from physvae.summaries import Marginals
+from physvae.weighted_scores import Weighted
+
+if TYPE_CHECKING:
+    from physvae.vae import PhysVAE
+
+PORTION = 512  # pixels at a time, whose draws stay in the cache
+STEP = math.sqrt(3.0)
+FAR = 5.0  # score beyond which LAI is not sought
+EDGE = 1e-4  # of fAPAR and fCover, whose logits are taken
+CONTRADICTED = 0.999  # probability that prior and spectrum agree better than so
+
+
+class Draws(NamedTuple):
+    """Draws of traits by name and their weights, all [n, draw].
+
+    Attributes
+    ----------
+    contradicted : Tensor [n]
+        Whether the spectrum speaks against the new prior.
+    """
+
+    traits: dict[str, Tensor]
+    weights: Tensor
+    contradicted: Tensor
+
+    def mean(self, name: str) -> Tensor:
+        """Mean [n] of a trait."""
+        return (self.weights * self.traits[name]).sum(-1)
+
+    def sd(self, name: str) -> Tensor:
+        """Standard deviation [n] of a trait."""
+        gap = self.traits[name] - self.mean(name).unsqueeze(-1)
+        return (self.weights * gap.square()).sum(-1).sqrt()
+
+    def quantiles(self, name: str, levels: Sequence[float]) -> list[Tensor]:
+        """Quantiles [n] of a trait, one for each level."""
+        values, weights = self.traits[name].T.unsqueeze(-1), self.weights.T
+        return [part.squeeze(-1) for part in weighted_quantiles(values, weights, levels)]
+
+
+@torch.no_grad()
+def estimate_under(
+    model: "PhysVAE", reflectance: Tensor, angles: Tensor, names: tuple[str, ...],
+    change: PriorChange, without: Collection[str] = (),
+) -> Estimate:  # fmt: skip
+    """Traits with uncertainty and checks, as `model.estimate` gives them, under another prior.
+
+    Parameters
+    ----------
+    model : PhysVAE
+        Of single pixels.
+    reflectance, angles : Tensor [..., band], [..., 3]
+        As for `model.estimate`.
+    names : tuple of str
+        Traits.
+    change : PriorChange
+        From the model's prior.
+    without : collection of str
+        Traits whose interval nobody reads: it is not computed, and both ends are the mean.
+    """
+    shape = reflectance.shape[:-1]
+    x, a = (part.reshape(-1, part.shape[-1]) for part in (reflectance, angles))
+    starts = range(0, max(len(x), 1), PORTION)
+    blocks = [(x[i : i + PORTION], a[i : i + PORTION]) for i in starts]
+    if model.summaries is None:
+        found = [_from_draws(model, *block, names, change) for block in blocks]
+    else:
+        found = [_from_marginals(model, *block, names, change, without) for block in blocks]
+    return Estimate(*(_joined(parts, shape) for parts in zip(*found, strict=True)))
+
+
+def _joined(parts: Sequence[Any], shape: torch.Size) -> Any:
+    if isinstance(parts[0], dict):
+        return {name: _joined([part[name] for part in parts], shape) for name in parts[0]}
+    return torch.cat(list(parts)).reshape(shape)
+
+
+def _from_marginals(
+    model: "PhysVAE", x: Tensor, a: Tensor, names: tuple[str, ...], change: PriorChange,
+    without: Collection[str],
+) -> Estimate:  # fmt: skip
+    draws, physical = weighted_draws(model, x, a, tuple({*names, "lai"}), change)
+    mean = {name: draws.mean(name) for name in names}
+    ends = {
+        name: [mean[name]] * 2 if name in without else draws.quantiles(name, (0.025, 0.975))
+        for name in names
+    }
+    return Estimate(
+        mean,
+        {name: draws.sd(name) for name in names},
+        {name: low for name, (low, _) in ends.items()},
+        {name: high for name, (_, high) in ends.items()},
+        model.misfit_of(x, physical),
+        model.domain(x),
+        draws.sd("lai") / change.lai_sd,
+        draws.contradicted,
+    )
+
+
+def _from_draws(
+    model: "PhysVAE", x: Tensor, a: Tensor, names: tuple[str, ...], change: PriorChange
+) -> Estimate:
+    scores = model.encode(x, a).scores
+    q = gaussian_of(scores)
+    drawn = draw(q, model.prior.mixing, change.measured.expand(len(x)))
+    u = (q.mean.unsqueeze(1) + drawn.epsilon @ q.root.mT).movedim(1, 0)
+    theta = model.prior(u)
+    needed, w = change.columns, drawn.w.movedim(1, 0)
+    ratio = change.log_ratio(theta[..., needed], w[..., needed])
+    ratio = ratio + scores.log_prob(u) - q.log_prob(u)
+    found = weights_of(ratio.T - drawn.log_density)
+    cloud = Weighted(u.movedim(0, 1), found.weights.log())
+    said = model.summarise(Posterior(cloud, model.prior), x, a, names)
+    width = said.prior_width * model.lai_prior_sd / change.lai_sd
+    against = contradicted(drawn, found.power, change)
+    return said._replace(prior_width=width, contradicted=against)
+
+
+def contradicted(drawn: Drawn, power: Tensor, change: PriorChange) -> Tensor:
+    """Whether [n] spectra speak against the new prior: too far from it, or too few draws count."""
+    degrees = len(change.measured.columns)
+    limit = chi2.ppf(CONTRADICTED, degrees) if degrees else math.inf
+    return (drawn.surprise > limit) | (power < 1.0)
+
+
+def weighted_draws(
+    model: "PhysVAE", x: Tensor, a: Tensor, names: tuple[str, ...], change: PriorChange
+) -> tuple[Draws, Tensor]:
+    """Draws of traits of spectra [n, band], and the physical mean spectrum [n, band].
+
+    For a model with a network of marginals.
+    """
+    known = list(model.traits)
+    learned = [name for name in names if name in LEARNED]
+    said = model.said_of(x, a, [known.index(name) for name in ("lai", *learned)])
+    q = gaussian_of(model.encode(x, a).scores)
+    law = said.marginals.part(slice(0, 1))
+    drawn = draw(q, model.prior.mixing, _aim(change, q, law))
+    lai = _at(law, (drawn.w[..., 0] - q.mean[:, :1]) / q.root[:, 0, :1])
+    values, found = _weighed(change, drawn, lai, names)
+    for place, name in enumerate(learned, 1):
+        one = said.marginals.part(slice(place, place + 1))
+        score = _score(model, q, drawn, one, a, LEARNED.index(name))
+        values[name] = _at(one, score)
+    against = contradicted(drawn, found.power, change)
+    return Draws({name: values[name] for name in names}, found.weights, against), said.physical
+
+
+def _at(law: Marginals, scores: Tensor) -> Tensor:
+    """Values [n, draw] of the one trait of marginals at scores [n, draw]."""
+    return law.quantile(scores.T.unsqueeze(-1)).squeeze(-1).T
+
+
+def _aim(change: PriorChange, q: Gaussian, law: Marginals) -> Measured:
+    """The measurements [n, measurement]; that of LAI where the network, not q, has it."""
+    aim = change.measured.expand(len(q.mean))
+    if 0 not in aim.columns:
+        return aim
+    place = aim.columns.index(0)
+    half = aim.variance[:1, place].sqrt()
+    ends = torch.cat((aim.value[:1, place] - half, aim.value[:1, place] + half))
+    lai = change.part(("lai",))(ends.unsqueeze(-1))  # [end, 1]
+    scores = law.score(lai.unsqueeze(1).expand(-1, len(q.mean), -1)).squeeze(-1).clamp(-FAR, FAR)
+    low, high = q.mean[:, 0] + q.root[:, 0, 0] * scores
+    value, variance = aim.value.clone(), aim.variance.clone()
+    value[:, place] = 0.5 * (low + high)
+    variance[:, place] = (0.5 * (high - low)).clamp_min(1e-3).square()
+    return Measured(aim.columns, value, variance)
+
+
+def _weighed(
+    change: PriorChange, drawn: Drawn, lai: Tensor, names: tuple[str, ...]
+) -> tuple[dict[str, Tensor], Tempered]:
+    """Variables and exact products [n, draw] by name, given LAI, and the weights of the draws."""
+    space = change.old.space
+    wanted = {*names, *(EXACT[name][0] for name in names if name in EXACT)}
+    rows = [i for i, name in enumerate(space.names) if name in wanted or i in change.columns]
+    own = change.part(("lai",)).to_score(lai.unsqueeze(-1))
+    w = torch.cat((own, drawn.w[..., rows[1:]]), -1)
+    theta = change.part(tuple(space.names[i] for i in rows))(w)
+    needed = [rows.index(i) for i in change.columns]
+    ratio = change.log_ratio(theta[..., needed], w[..., needed])
+    values = {space.names[i]: theta[..., k] for k, i in enumerate(rows)}
+    for name in (name for name in names if name in EXACT):
+        other, formula = EXACT[name]
+        values[name] = formula(values["lai"], values[other])
+    return values, weights_of(ratio - drawn.log_density)
+
+
+def _score(
+    model: "PhysVAE", q: Gaussian, drawn: Drawn, law: Marginals, a: Tensor, which: int
+) -> Tensor:
+    """Scores [n, draw] of fAPAR or fCover in the network's marginal."""
+    step = STEP * q.root.mT
+    u = torch.cat((q.mean.unsqueeze(1) + step, q.mean.unsqueeze(1) - step), 1)
+    lai = model.prior.named(u, ("lai",))["lai"]
+    share = model.products(u, lai, filled(a)[:, :1])[..., which].clamp(EDGE, 1 - EDGE)
+    above, below = share.logit().chunk(2, 1)
+    slope = (above - below) / (2.0 * STEP)
+    norm = slope.norm(dim=-1, keepdim=True).clamp_min(EDGE)
+    low, high = (law.quantile(z).clamp(EDGE, 1 - EDGE).logit() for z in (-1.0, 1.0))
+    kept = (0.5 * (high - low) / norm).square().clamp_max(1.0)
+    along = (drawn.epsilon @ (slope / norm).unsqueeze(-1)).squeeze(-1)
+    return kept.sqrt() * along + (1.0 - kept).sqrt() * drawn.spare[:, which]
+
+
+@torch.no_grad()
+def speaks_against(
+    model: "PhysVAE", reflectance: Tensor, angles: Tensor, change: PriorChange
+) -> Tensor:
+    """Whether [n] spectra contradict the new prior, as the encoder sees them."""
+    against = []
+    for x, a in zip(reflectance.split(PORTION), angles.split(PORTION), strict=True):
+        q = gaussian_of(model.encode(x, a).scores)
+        drawn = draw(q, change.old.mixing, change.measured.expand(len(x)))
+        against.append(contradicted(drawn, torch.ones(len(x)).to(x), change))
+    return torch.cat(against) if against else torch.zeros(0, dtype=torch.bool)
