@@ -67,7 +67,7 @@ def test_a_column_says_which_prior_holds_for_a_row(frame, files, model, caplog):
     assert found["lai"][[0, 2]].between(0.2, 0.9).all()
     assert found["lai"][[1, 5]].between(3.5, 4.5).all()
     assert found["lai"][3:5].tolist() == pytest.approx(own["lai"][3:5].tolist(), rel=1e-5)
-    unknown = (found["quality"] & Quality.PRIOR_UNKNOWN) != 0
+    unknown = (found["quality"].to_numpy() & np.uint16(Quality.PRIOR_UNKNOWN)) != 0
     assert unknown.tolist() == [False, False, False, True, True, False]
     assert "no prior for 'moss' (1 rows), '' (1 rows)" in caplog.text
 

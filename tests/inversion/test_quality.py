@@ -24,7 +24,7 @@ def flags(reflectance=GOOD, angles=ANGLES, masked=UNMASKED) -> Quality:
 
 
 def test_bits_stand_where_the_contract_puts_them():
-    assert [flag.value for flag in Quality] == [2**bit for bit in range(13)]
+    assert [flag.value for flag in Quality] == [2**bit for bit in range(15)]
     assert Quality.NO_DATA == 512
     assert set(DESCRIPTIONS) == set(Quality)
 
@@ -32,7 +32,7 @@ def test_bits_stand_where_the_contract_puts_them():
 def test_attributes_name_every_bit_once():
     attributes = flag_attributes()
     assert attributes["flag_masks"].dtype == np.uint16
-    assert len(attributes["flag_meanings"].split()) == len(attributes["flag_masks"]) == 13
+    assert len(attributes["flag_meanings"].split()) == len(attributes["flag_masks"]) == 15
 
 
 def test_nothing_to_say_is_zero():

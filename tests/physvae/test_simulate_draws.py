@@ -64,7 +64,7 @@ def test_a_prior_chooses_the_model(tmp_path):
         ([], "expected a table or --draw, got neither"),
         (["table.csv", "--seed", "1"], "--seed: expected together with --draw, got a table"),
         (["table.csv", "--prior", "box"], "--prior: expected together with --draw"),
-        (["--draw", "3", "--prior", "snap"], "expected one of box, s2-atbd or a file .toml"),
+        (["--draw", "3", "--prior", "snap"], "s2-atbd, wheat or a file .toml"),
         (["--draw", "3", "--sampler", "halton"], "--sampler: expected sobol, lhs, random"),
         (["--draw", "0"], "'--draw'"),
         (["--draw", "3", "--seed", "-1"], "'--seed'"),
