@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from rtm import GEOMETRY, PRODUCTS, TRAITS, Parameter
+from rtm import FOREST, GEOMETRY, PRODUCTS, TRAITS, Parameter
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "nomenclature.md"
 
@@ -45,6 +45,8 @@ NOTES = {
     "standard deviation.",
     "Geometry": "`psi` may have any sign and is folded to 0-180. At 0 the sensor looks from the "
     "sun's side.",
+    "Forest": "`rtm.forest` and `rtm.clumping_index`: crowns, or a clumping index in their place. "
+    "`crown_area` is the crown cover where no crown stands above another.",
     "Products": "What follows from a canopy.",
 }
 COLUMNS = ("name", "symbol", "unit", "range", "default", "also", "meaning")
@@ -77,7 +79,8 @@ def page() -> str:
         wrong = set(TRAITS).symmetric_difference(named) or "one twice"
         raise ValueError(f"groups: expected every trait once, got {wrong}")
     parts = [section(title, (TRAITS[n] for n in names)) for title, names in GROUPS.items()]
-    parts += [section("Geometry", GEOMETRY.values()), section("Products", PRODUCTS.values())]
+    others = {"Geometry": GEOMETRY, "Forest": FOREST, "Products": PRODUCTS}
+    parts += [section(title, table.values()) for title, table in others.items()]
     return "\n\n".join(["# Names, symbols, units", *map(fill, HEAD), *parts]) + "\n"
 
 

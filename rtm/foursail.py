@@ -138,6 +138,21 @@ def extinction(
     )  # fmt: skip
 
 
+def slant_extinction(*, zenith: Tensor, angles: Tensor, shares: Tensor) -> Tensor:
+    """Extinction k of beams per leaf area [direction, canopy].
+
+    Parameters
+    ----------
+    zenith : Tensor [direction]
+        Below 90 [degree].
+    angles, shares
+        See `extinction`.
+    """
+    beam = zenith * _RADIAN
+    chi, _, _ = _interception(angles[0] * beam.cos(), angles[1] * beam.sin())
+    return (chi / beam.cos()).T @ shares
+
+
 def _interception(c: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Interception, transition angle β and amplitude, from c = cos·cos and s = sin·sin."""
     ratio = -c / torch.where(s > 1e-6, s, 1.0)

@@ -38,7 +38,7 @@ def choose(
     ('lai', 'lidf_a', 'lidf_b', 'hspot', 'psoil')
     """
     given = set(names)
-    lidf = _only_one(given, {name: kind.parameters for name, kind in LIDF.items()}) or "campbell"
+    lidf = lidf_of(given)
     soils = {"drywet": DryWetSoil.parameters, "bsm": BSM.parameters}
     named = _only_one(given, soils) if soil is None else _none(given, soils)
     soil = BSM() if named == "bsm" else soil
@@ -47,6 +47,15 @@ def choose(
         leaf, sensor, lidf=lidf, soil=soil, layers=2 if two else 1,
         crowns="cv" in given and not two, **options,
     )  # fmt: skip
+
+
+def lidf_of(names: Iterable[str]) -> str:
+    """The family of leaf angles that names ask for.
+
+    >>> lidf_of(["lai", "beta_mu"])
+    'beta'
+    """
+    return _only_one(set(names), {n: kind.parameters for n, kind in LIDF.items()}) or "campbell"
 
 
 def _only_one(given: set[str], kinds: dict) -> str | None:

@@ -106,6 +106,16 @@ GEOMETRY = _table(
     Parameter("psi", "ψ", "degree", 0.0, 180.0, 0.0, _AZIMUTH, "relative azimuth"),
 )
 
+FOREST = _table(
+    Parameter("crown_area", "C", "m² m⁻²", 0.02, 2.0, 0.5, (), "crown area per ground"),
+    Parameter("crown_shape", "b/a", "-", 0.2, 5.0, 1.0, (), "length of a crown / its width"),
+    Parameter("crown_spread", "H", "-", 0.0, 5.0, 0.4, (), "range of heights of crowns / length"),
+    Parameter("crown_base", "-", "-", 0.0, 3.0, 0.2, (), "height below crowns / depth of crowns"),
+    Parameter("shoot_clumping", "Ω_c", "-", 0.3, 1.0, 1.0, (), "clumping index inside crowns"),
+    Parameter("clumping", "Ω", "-", 0.2, 1.2, 1.0, (), "clumping index at every angle"),
+    Parameter("wai", "WAI", "m² m⁻²", 0.0, 3.0, 0.0, (), "wood area index, half of its surface"),
+)
+
 PRODUCTS = _table(
     Parameter("ccc", "CCC", "g m⁻²", 0.0, 15.0, 0.8, ("lai_cab",), "canopy chlorophyll"),
     Parameter("cwc", "CWC", "g m⁻²", 0.0, 15000.0, 200.0, ("lai_cw",), "canopy water"),
@@ -259,7 +269,8 @@ _DOMAIN = {
 }  # fmt: skip
 
 
-_ABOVE = ("cv", "beta_mu", "beta_nu")  # their lower bound itself has no meaning
+# their lower bound itself has no meaning
+_ABOVE = ("cv", "beta_mu", "beta_nu", "crown_area", "crown_shape", "shoot_clumping", "clumping")
 
 
 def outside(name: str, value: Tensor) -> Tensor:

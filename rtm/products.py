@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtm.clumping import patches
 from rtm.modes import lasting
 
 Number = TypeVar("Number", float, np.ndarray, Tensor)
@@ -100,7 +101,7 @@ def effective_lai(lai: Tensor, cv: Tensor) -> Tensor:
     tensor([4.0000, 0.7442])
     """
     g = 0.5 / math.cos(math.radians(57.5))
-    return -torch.log1p(cv * torch.expm1(-g * lai / cv)) / g
+    return patches(lai=lai, cv=cv, k=g) / g
 
 
 def fcover(lai: Tensor, k_nadir: Tensor) -> Tensor:

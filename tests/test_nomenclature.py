@@ -3,7 +3,7 @@
 import re
 
 import nomenclature
-from rtm import GEOMETRY, PRODUCTS, TRAITS
+from rtm import FOREST, GEOMETRY, PRODUCTS, TRAITS
 
 
 def test_the_page_is_what_the_script_prints():
@@ -13,4 +13,4 @@ def test_the_page_is_what_the_script_prints():
 
 def test_the_page_names_every_parameter_once():
     rows = re.findall(r"^\| `(\w+)` \|", nomenclature.page(), re.M)
-    assert sorted(rows) == sorted([*TRAITS, *GEOMETRY, *PRODUCTS])
+    assert sorted(rows) == sorted([*TRAITS, *GEOMETRY, *FOREST, *PRODUCTS])
