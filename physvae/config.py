@@ -295,7 +295,7 @@ class Config(Section):
         if self.remainder and not (self.spectra and self.remainder.components < len(self.bands)):
             raise ValueError("remainder: expected real spectra and fewer components than bands")
         if self.products.also and ("cv" not in known or self.physics.layers == 2):
-            raise ValueError("products.also: expected crowns (cv in the prior) for lai_effective")
+            raise ValueError("products.also: expected crowns of one layer (cv) for lai_effective")
         for entry in self.regularisers.attributes:
             if entry.dimension >= self.residual.latents or set(entry.bands) - set(self.bands):
                 raise ValueError("regularisers.attributes: expected a latent and bands of model")

@@ -83,15 +83,26 @@ def crown_omega(*, lai: Tensor, k: Tensor, zenith: Tensor, stand: Stand) -> Tens
     -------
     Tensor [..., canopy]
     """
-    turned = torch.atan((zenith * _RADIAN).tan() / stand.shape)
-    sine, cosine = turned.sin(), turned.cos()
-    opaque = _opacity(1.5 * stand.within * lai / stand.area * k * cosine)
-    kappa = stand.within * lai / stand.area * k * cosine * opaque
+    kappa, opaque, turned = _crossed(lai=lai, k=k, zenith=zenith, stand=stand)
     spread = floor(stand.spread, _LEAST_SPREAD)
     *places, weights = (x.reshape(-1, *(1,) * k.ndim) for x in _lit_face().to(lai))
     up, toward, centre = places
-    inside = _filled(cosine * up + sine * toward + centre * spread, spread, stand.area)
-    return stand.within * opaque * (weights / (1.0 - kappa * inside)).sum(0)
+    z = turned.cos() * up + turned.sin() * toward + centre * spread
+    crowded = (weights / (1.0 - kappa * _filled(z, spread, stand.area))).sum(0)
+    return stand.within * opaque * crowded
+
+
+def crown_interception(*, lai: Tensor, k: Tensor, zenith: Tensor, stand: Stand) -> Tensor:
+    """κ [..., canopy]; arguments as those of `crown_omega`."""
+    return _crossed(lai=lai, k=k, zenith=zenith, stand=stand)[0]
+
+
+def _crossed(*, lai: Tensor, k: Tensor, zenith: Tensor, stand: Stand) -> tuple[Tensor, ...]:
+    """κ, κ over 2/3·D and θ′ [radian]."""
+    turned = torch.atan((zenith * _RADIAN).tan() / stand.shape)
+    third = 0.5 * stand.within * lai / stand.area * k * turned.cos()  # D/3
+    opaque = _opacity(3.0 * third)
+    return 2.0 * third * opaque, opaque, turned
 
 
 def most_filled(stand: Stand) -> Tensor:
@@ -101,7 +112,7 @@ def most_filled(stand: Stand) -> Tensor:
 
 def _opacity(depth: Tensor) -> Tensor:
     """κ over its value without shade, 2/3·D: 3·∫₀¹ x²·f₀(Dx) dx, smooth through D = 0."""
-    x, w = gauss_rule(24).to(depth)
+    x, w = gauss_rule(10).to(depth)
     shape = (-1, *(1,) * depth.ndim)
     return (3.0 * (w * x * x).reshape(shape) * expm1c(x.reshape(shape) * depth)).sum(0)
 
@@ -120,7 +131,7 @@ def _lit_face() -> Tensor:
     Points of a disc across the beam, by equal areas: `up` is how far the sphere stands out of it
     towards the sun, `toward` the part along the sky's vertical; `centre` is a height in (-1, 1).
     """
-    nodes = [gauss_rule(n).numpy() for n in (8, 8, 6)]
+    nodes = [gauss_rule(n).numpy() for n in (5, 5, 3)]
     (r2, wr), (turn, wt), (c, wc) = nodes
     r2, turn, c = np.meshgrid(r2, math.pi * turn, 2.0 * c - 1.0, indexing="ij")
     weights = wr[:, None, None] * wt[:, None] * wc

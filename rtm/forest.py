@@ -23,14 +23,14 @@ where 1/6 is that of the opaque sphere, whose mean cosine of scattering is -4/9.
 scatterers has a mean cosine of -4/9·p³ within 0.03, p its own (benchmarks/forest.py, p from 0.1
 to 0.9). Without clumps (Ω = 1) and with Λ = L this is 4SAIL.
 
-Hot spot of crowns: leaves by Kuusk's integral with the mean chord of a crown's disc, πa/2, for the
-size of a leaf; the soil by how far the shadows of one crown, along the sun's and the view's beam,
-lie over each other, (2/π)·(u - sin u·cos u) with
+Hot spot of crowns: Φ is brightest towards the sun, and soil is seen in sunlight more often than by
+chance, where the shadows of one crown, along the sun's and the view's beam, lie over each other by
+(2/π)·(u - sin u·cos u),
 
     cos u = h/b·√(dso′² + (tan θs′·tan θo′·sin ψ)²) / (sec θs′ + sec θo′)
 
 for a crown whose centre is h above the ground (Wanner et al. 1995, 10.1029/95JD02371), in the
-letters of `rtm.clumping`.
+letters of `rtm.clumping`. Leaves in crowns have none of their own.
 """
 
 import math
@@ -40,8 +40,8 @@ import torch
 from torch import Tensor
 
 from rtm.clumping import Stand
-from rtm.foursail import Canopy, Extinction, HotSpot, over_soil, scatter, separation
-from rtm.numerics import fall, gauss_rule, hot_spot_exact, loss, safe_acos, safe_sqrt
+from rtm.foursail import Canopy, Extinction, HotSpot, over_soil, scatter
+from rtm.numerics import expm1c, fall, gauss_rule, loss, safe_acos, safe_sqrt
 from rtm.prospect import Leaf
 
 _RADIAN = math.pi / 180.0
@@ -145,7 +145,7 @@ def _lambert(tts: Tensor, tto: Tensor, psi: Tensor) -> Tensor:
 
 def crown_hot_spot(
     *, angles: tuple[Tensor, Tensor, Tensor], clumps: Medium, stand: Stand, base: Tensor,
-    rule: Tensor,
+    taken: Tensor,
 ) -> HotSpot:  # fmt: skip
     """The joint view of sun and sensor into crowns.
 
@@ -157,18 +157,18 @@ def crown_hot_spot(
     stand : Stand
     base : Tensor [canopy]
         Height of the lowest crown's lower end over the depth of the layer of crowns.
-    rule : Tensor [2, node]
-        From `rtm.numerics.gauss_rule`.
+    taken : Tensor [canopy]
+        Share of a beam on a crown that its leaves take: of the sun's and of the view's the
+        geometric mean. What passes by chance through a crown is seen by chance.
     """
     tts, tto, psi = angles
-    depth = 2.0 * stand.shape * (1.0 + stand.spread)  # of the layer, over a
-    apart = separation(tts=tts, tto=tto, psi=psi) * depth / (0.5 * math.pi)
     b, c = (clumps.ks + clumps.ko) * clumps.depth, (clumps.ks * clumps.ko).sqrt() * clumps.depth
     heights, weights = (x.to(b).unsqueeze(-1) for x in gauss_rule(_HEIGHTS))
-    centres = depth / stand.shape * base + 1.0 + 2.0 * heights * stand.spread  # over b
+    depth = 2.0 * (1.0 + stand.spread)  # of the layer, over b as all heights here
+    centres = depth * base + 1.0 + 2.0 * heights * stand.spread
     cosine = (centres * _shift(tts, tto, psi, stand.shape)).clamp(max=1.0)
     shared = (weights * (safe_acos(cosine) - cosine * safe_sqrt(1.0 - cosine * cosine))).sum(0)
-    return HotSpot(hot_spot_exact(apart, b, c, rule), fall(b - 2.0 / math.pi * c * shared))
+    return HotSpot(expm1c(b), fall(b - 2.0 / math.pi * c * taken * shared))
 
 
 def _shift(tts: Tensor, tto: Tensor, psi: Tensor, shape: Tensor) -> Tensor:

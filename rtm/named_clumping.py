@@ -54,7 +54,7 @@ def clumping_index(*, lai: Any, zenith: Any = WILSON, classes: int = 18, **value
     Examples
     --------
     >>> clumping_index(lai=2.5, crown_area=0.5, zenith=[0.0, 57.5])
-    tensor([0.4459, 0.4967], dtype=torch.float64)
+    tensor([0.4459, 0.4968], dtype=torch.float64)
     """
     law = ("cv", "zeta") if "zeta" in values else ("cv",) if "cv" in values else CROWNS
     kind = lidf_of(values)

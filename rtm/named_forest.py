@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rtm.arguments import joined, numbers, one_of
 from rtm.blocks import in_blocks
-from rtm.clumping import crown_omega
+from rtm.clumping import crown_interception, crown_omega
 from rtm.forest import Medium, crown_hot_spot, medium, sky_directions, sky_gap, sky_mean
 from rtm.forest import forest as physics
 from rtm.foursail import Extinction, HotSpot, extinction, hot_spot, slant_extinction
@@ -21,7 +21,7 @@ from rtm.products import absorbed
 from rtm.prosail import LIDF, fold
 from rtm.prospect import Leaf
 
-_BLOCK = 256  # canopies, of some 10⁴ numbers each
+_BLOCK, _SPECTRA = 1024, 65536  # canopies worked on at a time, numbers of their spectra
 _WHOLE = 1e-6  # by which rounded ρ + τ may exceed 1
 
 
@@ -131,7 +131,8 @@ def forest(
         p = dict(zip(names, theta, strict=True))
         return _seen(p, leaf_angles(p, kind, classes), diffuse, *parts)
 
-    found = in_blocks(compute, (theta, *flat), block=_BLOCK)
+    block = max(16, min(_BLOCK, _SPECTRA // flat[0].shape[0]))
+    found = in_blocks(compute, (theta, *flat), block=block)
     return ForestReflectance(*(x.reshape((*shape, *x.shape[1:])) for x in found if x is not None))
 
 
@@ -176,7 +177,7 @@ def _seen(
     area = floor(pai, NO_LEAVES)
     omega, sky_depth = _omega(p, area, inclined, geometry, diffuse)
     clumps = medium(lai=area, geometry=geometry, omega=(omega[0], omega[1]), sky_depth=sky_depth)
-    hot = _hot_spot(p, (tts, tto, psi), clumps)
+    hot = _hot_spot(p, (tts, tto, psi), clumps, area, geometry)
     green = None if wood is None else p["lai"] / area
     leaf, share = _elements(Leaf(reflectance, transmittance, 1.0 - reflectance - transmittance),
                             wood, green)  # fmt: skip
@@ -213,14 +214,19 @@ def _omega(
     return omega[:3], of_sky(lai=area, k=k[3:], omega=omega[3:])
 
 
-def _hot_spot(p: dict[str, Tensor], angles: tuple[Tensor, ...], clumps: Medium) -> HotSpot:
-    rule = gauss_rule(40).to(clumps.depth)
+def _hot_spot(
+    p: dict[str, Tensor], angles: tuple[Tensor, Tensor, Tensor], clumps: Medium, area: Tensor,
+    geometry: Extinction,
+) -> HotSpot:  # fmt: skip
     tts, tto, psi = angles
     if "clumping" not in p:
+        stand, beams = stand_of(p), torch.stack([geometry.ks, geometry.ko])
+        zenith = torch.stack([tts, tto])
+        taken = crown_interception(lai=area, k=beams, zenith=zenith, stand=stand).prod(0).sqrt()
         return crown_hot_spot(
-            angles=(tts, tto, psi), clumps=clumps, stand=stand_of(p), base=p["crown_base"],
-            rule=rule,
-        )  # fmt: skip
+            angles=angles, clumps=clumps, stand=stand, base=p["crown_base"], taken=taken
+        )
+    rule = gauss_rule(40).to(clumps.depth)
     return hot_spot(
         tts=tts, tto=tto, psi=psi, hspot=p["hspot"], lai=clumps.depth, ks=clumps.ks, ko=clumps.ko,
         integrate=lambda alpha, b, c: hot_spot_exact(alpha, b, c, rule),

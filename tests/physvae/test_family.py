@@ -191,6 +191,10 @@ def test_every_canopy_is_a_decoder(physics, extra, sensor):
         ({"correlation": [{"between": ["lai", "x"], "value": 0.1}]}, "correlation"),
         ({"correlation": [{"between": ["lai", "cab"], "value": 1.1}]}, "correlation.0.value"),
         ({"regularisers": {"beta_of": {"lai": 2}}, "posterior": {"kind": "flow"}}, "beta_of"),
+        (
+            {"physics": {"layers": 2, "crowns": False}, "products": {"also": ["lai_effective"]}},
+            "expected crowns of one layer",
+        ),
     ],
 )
 def test_a_wrong_word_is_named(change, words):

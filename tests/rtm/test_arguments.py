@@ -16,7 +16,7 @@ NM = np.arange(800.0, 2401.0, 50.0)
 
 
 def test_what_is_no_number_is_told_in_words():
-    """16 kinds of it in 35 places, in a process without the type checks of the tests."""
+    """16 kinds of it in 45 places, in a process without the type checks of the tests."""
     script = Path(__file__).with_name("wrong_arguments.py")
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert run.stdout == ""

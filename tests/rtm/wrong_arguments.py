@@ -23,6 +23,17 @@ WRONG = {
 }  # fmt: skip
 
 
+FOREST = {
+    "reflectance": [0.1], "transmittance": [0.1], "soil_reflectance": [0.2], "lai": 2.0,
+    "crown_area": 0.4,
+}  # fmt: skip
+
+
+def wooded(**options):
+    """A forest of one wavelength."""
+    return rtm.forest(**(FOREST | options))
+
+
 def fitted(**options):
     """Contents of two leaves."""
     return rtm.invert_leaf(wavelength=NM, reflectance=SEEN, **options)
@@ -55,6 +66,16 @@ CALLS = {
     "from_responses": lambda x: rtm.Sensor.from_responses("mine", [600.0, 601.0], {"a": x}),
     "SpectralSoil": lambda x: rtm.SpectralSoil([400.0, 2500.0], x, [0.1, 0.2]),
     "from_spectra": lambda x: rtm.SpectralSoil.from_spectra([400.0, 2500.0], x, 0),
+    "forest": lambda x: wooded(lai=x),
+    "forest, crowns": lambda x: wooded(crown_area=x),
+    "forest, reflectance": lambda x: wooded(reflectance=x),
+    "forest, soil": lambda x: wooded(soil_reflectance=[x]),
+    "forest, wood": lambda x: wooded(wai=1.0, wood_reflectance=x),
+    "forest, diffuse": lambda x: wooded(diffuse=x),
+    "forest, classes": lambda x: wooded(classes=x),
+    "clumping_index": lambda x: rtm.clumping_index(lai=x, cv=0.5),
+    "clumping_index, zenith": lambda x: rtm.clumping_index(lai=2.0, cv=0.5, zenith=x),
+    "clumping_index, cv": lambda x: rtm.clumping_index(lai=2.0, cv=x),
     "invert_leaf": lambda x: rtm.invert_leaf(wavelength=NM, reflectance=[x] * len(NM)),
     "invert_leaf, wavelength": lambda x: rtm.invert_leaf(wavelength=x, reflectance=SEEN),
     "invert_leaf, cab": lambda x: fitted(cab=x),
