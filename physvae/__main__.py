@@ -88,7 +88,7 @@ def _run(command: Any, arguments: Sequence[str]) -> int:
         if "--debug" in takewhile(lambda text: text.startswith("-"), arguments):
             traceback.print_exception(error)
         print(f"error: {sentence(error)}", file=sys.stderr)
-        return _exit_code(error)
+        return exit_code(error)
 
 
 def main() -> None:
@@ -185,7 +185,8 @@ def _unavailable(name: str, error: Exception) -> Callable[[], None]:
     return command
 
 
-def _exit_code(error: BaseException) -> int:
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error."""
     known = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)
     return getattr(error, "exit_code", 1) if known is None else known
 

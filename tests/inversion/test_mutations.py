@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import dask
 import numpy as np
 import pytest
 import rasterio
@@ -17,8 +18,8 @@ import products
 from inversion.readers import Declaration, detect, handles, reader, stores
 from physvae.errors import InputError
 
-COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "30"))
-"""Mutations of a family; PHYSVAE_MUTATIONS asks for more."""
+COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "100"))
+"""Mutations of a family; PHYSVAE_MUTATIONS asks for another number."""
 GREY = np.linspace(0.05, 0.4, 10)[:, None, None] * np.ones((products.SIDE, products.SIDE))
 
 
@@ -36,7 +37,7 @@ def image(path: Path, case: Case):
     """Open an image as the command does, and read all of it."""
     family = detect(path)
     opened = reader(family)(path, case.declaration, bands=case.bands, sensor=case.sensor)
-    opened.compute(scheduler="synchronous")
+    opened.compute()
 
 
 def geotiff_of_two(folder: Path) -> Path:
@@ -89,7 +90,8 @@ def grey_landscapes():
         patch.setattr(
             more_products, "narrow", lambda low=420.0, high=2450.0, step=0.0: few(low, high)
         )
-        yield
+        with dask.config.set(scheduler="synchronous"):
+            yield
 
 
 def few(low, high):
