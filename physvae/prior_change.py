@@ -58,8 +58,8 @@ class PriorChange:
     ----------
     old, new : Prior
         Both priors, of the same variables in the same order.
-    columns : list of int
-        Variables that the ratio needs.
+    own, linked : list of int
+        Columns whose values the ratio needs, LAI first; columns whose correlated scores it needs.
     measured : Measured
         The change as measurements of scores.
     lai_sd : float
@@ -70,39 +70,42 @@ class PriorChange:
         kept = {name: marginals.get(name, m) for name, m in old.marginals.items()}
         self.old, self.new = old, Prior(kept, old.space, old.correlation).to(old.mean)
         changed = [name for name in kept if name in marginals]
-        self._own = _with_bases(kept, changed, old)
-        self._linked = _linked(old, changed)
-        self.columns = sorted({*self._own, *self._linked})
-        names = [old.space.names[i] for i in self.columns]
+        self.own, self.linked = _with_bases(kept, changed, old), _linked(old, changed)
+        names = [old.space.names[i] for i in self.own]
         self._parts = tuple(_uncorrelated(p, names) for p in (old, self.new))
         self._known: dict[tuple[str, ...], Prior] = {}
-        if self._linked:
-            mixing = self.old.mixing[self._linked].double()
+        self._exchanged = [old.space.index(name) for name in changed]
+        self._both = [i for i in self._exchanged if i in self.linked]
+        if self.linked:
+            mixing = self.old.mixing[self.linked].double()
             self._unmixing = torch.linalg.cholesky(mixing @ mixing.T).inverse().to(old.mean)
             self._table = self._tabled(self._parts[1])
-        self._changed = [self.columns.index(old.space.index(name)) for name in changed]
-        self.measured, self.lai_sd = self._moments(changed)
+        self.measured, self.lai_sd = self._moments()
 
     def log_ratio(self, theta: Tensor, w: Tensor) -> Tensor:
         """ln r [...] but for a constant; −inf where either prior has no such θ.
 
         Parameters
         ----------
-        theta, w : Tensor [..., column]
-            Variables of `columns` and their correlated scores in the model.
+        theta : Tensor [..., own]
+            Variables.
+        w : Tensor [..., linked]
+            Correlated scores in the model.
         """
         old, new = self._parts
         before, after = old.log_prob(theta), new.log_prob(theta)
         ratio = torch.where(before.isfinite(), after - before, -torch.inf)
-        if not self._linked:
+        if not self.linked:
             return ratio
-        places = [self.columns.index(i) for i in self._linked]
-        copula = self._copula(self._scores(new, theta)) - self._copula(w[..., places])
+        columns = list(w.unbind(-1))
+        for i, score in zip(self._both, self._scores(theta).unbind(-1), strict=True):
+            columns[self.linked.index(i)] = score
+        copula = self._copula(torch.stack(columns, -1)) - self._copula(w)
         return torch.where(ratio.isfinite(), ratio + copula, ratio)
 
-    def _scores(self, new: Prior, theta: Tensor) -> Tensor:
-        """Scores [..., linked] in the new prior, from a table that is fine enough for weights."""
-        places = [self.columns.index(i) for i in self._linked]
+    def _scores(self, theta: Tensor) -> Tensor:
+        """New scores [..., both] of linked variables, from a table fine enough for weights."""
+        new, places = self._parts[1], [self.own.index(i) for i in self._both]
         low, high = new.low[places], new.high[places]
         share = ((new.undo(theta)[..., places] - low) / (high - low)).clamp(0.0, 1.0)
         place = share * (NODES - 1)
@@ -112,11 +115,11 @@ class PriorChange:
         return torch.lerp(below, above, place - cell)
 
     def _tabled(self, new: Prior) -> Tensor:
-        """Scores [node, linked] at even steps through the new ranges."""
+        """Scores [node, both] at even steps through the new ranges."""
         share = torch.linspace(0.0, 1.0, NODES, dtype=torch.float64)[:, None]
-        own = copy.deepcopy(new).double().cpu()
-        places = [self.columns.index(i) for i in self._linked]
-        return own.own_score(own.low + (own.high - own.low) * share)[:, places].to(new.mean)
+        exact, places = copy.deepcopy(new).double().cpu(), [self.own.index(i) for i in self._both]
+        scores = exact.own_score(exact.low + (exact.high - exact.low) * share)
+        return scores[:, places].to(new.mean)
 
     def _copula(self, w: Tensor) -> Tensor:
         """ln of the Gaussian copula's density [...] at correlated scores."""
@@ -129,21 +132,17 @@ class PriorChange:
             self._known[names] = _uncorrelated(self.old, names)
         return self._known[names]
 
-    def _moments(self, changed: list[str]) -> tuple[Measured, float]:
-        points = sobol_points(POINTS, len(self.columns)).to(self.old.mean)
-        theta = self._parts[1](torch.special.ndtri(points))
-        inside = self._parts[0].log_prob(theta).isfinite()
-        w = self._parts[0].to_score(theta)[inside]
+    def _moments(self) -> tuple[Measured, float]:
+        old, new = self._parts
+        theta = new(torch.special.ndtri(sobol_points(POINTS, len(self.own)).to(old.mean)))
+        w = old.to_score(theta)[old.log_prob(theta).isfinite()]
         mean, sd = w.mean(0), w.std(0).clamp_min(1e-3)
-        narrow = [k for k in self._changed if sd[k] < NARROW]
+        places = [self.own.index(i) for i in self._exchanged]
+        narrow = [k for k in places if sd[k] < NARROW]
         rest = 1.0 - sd[narrow].square()
-        found = Measured(
-            [self.columns[k] for k in narrow],
-            mean[narrow] / rest,
-            LOOSE * sd[narrow].square() / rest,
-        )
-        lai = self._parts[1].space.index("lai")
-        return found, float(theta[:, lai].std())
+        value, variance = mean[narrow] / rest, LOOSE * sd[narrow].square() / rest
+        found = Measured([self.own[k] for k in narrow], value, variance)
+        return found, float(theta[:, 0].std())
 
 
 def _uncorrelated(prior: Prior, names: Sequence[str]) -> Prior:
@@ -156,7 +155,7 @@ def _with_bases(kept: Mapping[str, Marginal], changed: list[str], old: Prior) ->
     names = {"lai", *changed}
     for name in changed:
         names |= {m.times for m in (kept[name], old.marginals[name]) if m.times}
-    return [old.space.index(name) for name in names]
+    return sorted(old.space.index(name) for name in names)
 
 
 def _linked(old: Prior, changed: list[str]) -> list[int]:

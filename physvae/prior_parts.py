@@ -46,10 +46,11 @@ class HeadUnder(Head):
         change = self._change
         scores = self.head(out)
         q = gaussian_of(scores)
-        drawn = draw(q, change.old.mixing, change.measured.expand(len(out)))
+        whole = list(range(q.mean.shape[-1]))
+        drawn = draw(q, change.old.mixing, change.measured.expand(len(out)), whole)
         u = (q.mean.unsqueeze(1) + drawn.epsilon @ q.root.mT).movedim(1, 0)
         theta, w = change.old(u), drawn.w.movedim(1, 0)
-        ratio = change.log_ratio(theta[..., change.columns], w[..., change.columns])
+        ratio = change.log_ratio(theta[..., change.own], w[..., change.linked])
         weights = weights_of(ratio.T - drawn.log_density).weights.T.unsqueeze(-1)
         there = change.new.to_score(theta).clamp(-FARTHEST, FARTHEST)
         mean = (weights * there).sum(0)

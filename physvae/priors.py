@@ -113,9 +113,12 @@ class Prior(nn.Module):
             "nodes", torch.stack(nodes) if nodes else torch.empty(0, 0), persistent=False
         )
 
-    def forward(self, u: Tensor) -> Tensor:
-        """Variables θ [..., parameter] from standard normal scores u [..., parameter]."""
-        v = self._value(u @ self.mixing.T if self.correlated else u)
+    def forward(self, u: Tensor, lai: Tensor | None = None) -> Tensor:
+        """Variables θ [..., parameter] from standard normal scores u [..., parameter].
+
+        With LAI [...] the others follow given it, and its own score does not count.
+        """
+        v = self._value(u @ self.mixing.T if self.correlated else u, lai)
         low, high = self._bounds(v[..., :1])
         theta = (v - self.low) * (high - low) / (self.high - self.low) + low
         return self._multiply(theta)
@@ -162,10 +165,12 @@ class Prior(nn.Module):
         kind = {"dtype": self.mean.dtype, "device": self.mean.device}
         return self(torch.randn(n, len(self.space), generator=generator, **kind))
 
-    def _value(self, w: Tensor) -> Tensor:
+    def _value(self, w: Tensor, lai: Tensor | None) -> Tensor:
         v = self.mean + self.sd * truncated_quantile(w, self.alpha, self.beta)
         if len(self.tabled):
             v = v.index_copy(-1, self.tabled, table_value(w[..., self.tabled], self.nodes))
+        if lai is not None:
+            v = torch.cat((lai.unsqueeze(-1), v[..., 1:]), -1)
         return self._with_mixtures(v, mixture_value, w, v)
 
     def own_score(self, v: Tensor) -> Tensor:

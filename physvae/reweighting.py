@@ -55,8 +55,8 @@ class Drawn(NamedTuple):
     ----------
     epsilon : Tensor [n, draw, parameter]
         ε′.
-    w : Tensor [n, draw, parameter]
-        Correlated scores.
+    w : Tensor [n, draw, row]
+        Correlated scores of some variables.
     spare : Tensor [draw, spare]
         Independent standard normal deviates.
     log_density : Tensor [n, draw]
@@ -85,7 +85,9 @@ def gaussian_of(scores: Scores) -> Gaussian:
     return Gaussian(mean, torch.linalg.cholesky(covariance + ridge))
 
 
-def draw(q: Gaussian, mixing: Tensor, aim: Measured, count: int = DRAWS) -> Drawn:
+def draw(
+    q: Gaussian, mixing: Tensor, aim: Measured, columns: list[int], count: int = DRAWS
+) -> Drawn:
     """Draws for a posterior [n] whose prior changes by about these measurements.
 
     Parameters
@@ -95,6 +97,8 @@ def draw(q: Gaussian, mixing: Tensor, aim: Measured, count: int = DRAWS) -> Draw
         L of the prior.
     aim : Measured
         y and V, each [n, measurement].
+    columns : list of int
+        Variables whose scores are wanted, those measured among them.
     count : int
         Number of draws.
     """
@@ -106,7 +110,8 @@ def draw(q: Gaussian, mixing: Tensor, aim: Measured, count: int = DRAWS) -> Draw
     if not known:
         none = first.new_zeros(())
         density = none.expand(epsilon.shape[:-1])
-        return Drawn(epsilon, b.unsqueeze(1) + epsilon @ a.mT, spare, density, none.expand(len(b)))
+        w = b[:, columns].unsqueeze(1) + epsilon @ a[:, columns].mT
+        return Drawn(epsilon, w, spare, density, none.expand(len(b)))
     rows, gap = a[:, aim.columns], aim.value - b[:, aim.columns]
     root = torch.linalg.cholesky(rows @ rows.mT + torch.diag_embed(aim.variance))
     plain = count * PLAIN // DRAWS
@@ -114,11 +119,12 @@ def draw(q: Gaussian, mixing: Tensor, aim: Measured, count: int = DRAWS) -> Draw
     away = gap.unsqueeze(1) - moved @ rows.mT - noise[plain:] * aim.variance.sqrt().unsqueeze(1)
     moved = moved + torch.cholesky_solve(away.mT, root).mT @ rows
     epsilon = torch.cat((epsilon[:, :plain], moved), 1)
-    w = b.unsqueeze(1) + epsilon @ a.mT
+    w = b[:, columns].unsqueeze(1) + epsilon @ a[:, columns].mT
     white = torch.linalg.solve_triangular(root, gap.unsqueeze(-1), upper=False).squeeze(-1)
     surprise = white.square().sum(-1)
     evidence = -0.5 * surprise - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    each = (w[..., aim.columns] - aim.value.unsqueeze(1)).square() / aim.variance.unsqueeze(1)
+    seen = w[..., [columns.index(i) for i in aim.columns]]
+    each = (seen - aim.value.unsqueeze(1)).square() / aim.variance.unsqueeze(1)
     likelihood = -0.5 * (each.sum(-1) + aim.variance.log().sum(-1, keepdim=True))
     share = plain / count
     density = torch.logaddexp(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PORTION = 512  # pixels at a time, whose draws stay in the cache
 STEP = math.sqrt(3.0)
 FAR = 5.0  # score beyond which LAI is not sought
+FEW = 4  # draws where none is looked at
 EDGE = 1e-4  # of fAPAR and fCover, whose logits are taken
 CONTRADICTED = 0.999  # probability that prior and spectrum agree better than so
 
@@ -131,11 +132,11 @@ def _from_draws(
 ) -> Estimate:
     scores = model.encode(x, a).scores
     q = gaussian_of(scores)
-    drawn = draw(q, model.prior.mixing, change.measured.expand(len(x)))
+    whole = list(range(q.mean.shape[-1]))
+    drawn = draw(q, model.prior.mixing, change.measured.expand(len(x)), whole)
     u = (q.mean.unsqueeze(1) + drawn.epsilon @ q.root.mT).movedim(1, 0)
     theta = model.prior(u)
-    needed, w = change.columns, drawn.w.movedim(1, 0)
-    ratio = change.log_ratio(theta[..., needed], w[..., needed])
+    ratio = change.log_ratio(theta[..., change.own], drawn.w.movedim(1, 0)[..., change.linked])
     ratio = ratio + scores.log_prob(u) - q.log_prob(u)
     found = weights_of(ratio.T - drawn.log_density)
     cloud = Weighted(u.movedim(0, 1), found.weights.log())
@@ -159,18 +160,21 @@ def weighted_draws(
 
     For a model with a network of marginals.
     """
-    known = list(model.traits)
-    learned = [name for name in names if name in LEARNED]
+    known, space = list(model.traits), model.prior.space
+    learned = [name for name in LEARNED if name in names]
     said = model.said_of(x, a, [known.index(name) for name in ("lai", *learned)])
-    q = gaussian_of(model.encode(x, a).scores)
-    law = said.marginals.part(slice(0, 1))
-    drawn = draw(q, model.prior.mixing, _aim(change, q, law))
+    q, law = gaussian_of(model.encode(x, a).scores), said.marginals.part(slice(0, 1))
+    others = (EXACT[name][0] for name in names if name in EXACT)
+    wanted = {0, *change.own, *change.linked, *map(space.index, others)}
+    rows = sorted(wanted | {space.index(name) for name in names if name in space.names})
+    drawn = draw(q, model.prior.mixing, _aim(change, q, law), rows)
     lai = _at(law, (drawn.w[..., 0] - q.mean[:, :1]) / q.root[:, 0, :1])
-    values, found = _weighed(change, drawn, lai, names)
-    for place, name in enumerate(learned, 1):
-        one = said.marginals.part(slice(place, place + 1))
-        score = _score(model, q, drawn, one, a, LEARNED.index(name))
-        values[name] = _at(one, score)
+    values, found = _weighed(change, drawn, lai, rows)
+    for name in (name for name in names if name in EXACT):
+        other, formula = EXACT[name]
+        values[name] = formula(values["lai"], values[other])
+    if learned:
+        values |= _learned(model, q, drawn, said.marginals, a, learned)
     against = contradicted(drawn, found.power, change)
     return Draws({name: values[name] for name in names}, found.weights, against), said.physical
 
@@ -198,39 +202,39 @@ def _aim(change: PriorChange, q: Gaussian, law: Marginals) -> Measured:
 
 
 def _weighed(
-    change: PriorChange, drawn: Drawn, lai: Tensor, names: tuple[str, ...]
+    change: PriorChange, drawn: Drawn, lai: Tensor, rows: list[int]
 ) -> tuple[dict[str, Tensor], Tempered]:
-    """Variables and exact products [n, draw] by name, given LAI, and the weights of the draws."""
-    space = change.old.space
-    wanted = {*names, *(EXACT[name][0] for name in names if name in EXACT)}
-    rows = [i for i, name in enumerate(space.names) if name in wanted or i in change.columns]
-    own = change.part(("lai",)).to_score(lai.unsqueeze(-1))
-    w = torch.cat((own, drawn.w[..., rows[1:]]), -1)
-    theta = change.part(tuple(space.names[i] for i in rows))(w)
-    needed = [rows.index(i) for i in change.columns]
-    ratio = change.log_ratio(theta[..., needed], w[..., needed])
-    values = {space.names[i]: theta[..., k] for k, i in enumerate(rows)}
-    for name in (name for name in names if name in EXACT):
-        other, formula = EXACT[name]
-        values[name] = formula(values["lai"], values[other])
-    return values, weights_of(ratio - drawn.log_density)
+    """Variables [n, draw] of these columns by name, given LAI, and the weights of the draws."""
+    names, w = [change.old.space.names[i] for i in rows], drawn.w
+    if 0 in change.linked:
+        own = change.part(("lai",)).to_score(lai.unsqueeze(-1))
+        w = torch.cat((own, w[..., 1:]), -1)
+    theta = change.part(tuple(names))(w, lai)
+    own, linked = ([rows.index(i) for i in part] for part in (change.own, change.linked))
+    ratio = change.log_ratio(theta[..., own], w[..., linked])
+    return dict(zip(names, theta.unbind(-1), strict=True)), weights_of(ratio - drawn.log_density)
 
 
-def _score(
-    model: "PhysVAE", q: Gaussian, drawn: Drawn, law: Marginals, a: Tensor, which: int
-) -> Tensor:
-    """Scores [n, draw] of fAPAR or fCover in the network's marginal."""
+def _learned(
+    model: "PhysVAE", q: Gaussian, drawn: Drawn, laws: Marginals, a: Tensor, names: list[str]
+) -> dict[str, Tensor]:
+    """fAPAR and fCover [n, draw], those named; their marginals stand after that of LAI."""
     step = STEP * q.root.mT
     u = torch.cat((q.mean.unsqueeze(1) + step, q.mean.unsqueeze(1) - step), 1)
     lai = model.prior.named(u, ("lai",))["lai"]
-    share = model.products(u, lai, filled(a)[:, :1])[..., which].clamp(EDGE, 1 - EDGE)
-    above, below = share.logit().chunk(2, 1)
-    slope = (above - below) / (2.0 * STEP)
-    norm = slope.norm(dim=-1, keepdim=True).clamp_min(EDGE)
-    low, high = (law.quantile(z).clamp(EDGE, 1 - EDGE).logit() for z in (-1.0, 1.0))
-    kept = (0.5 * (high - low) / norm).square().clamp_max(1.0)
-    along = (drawn.epsilon @ (slope / norm).unsqueeze(-1)).squeeze(-1)
-    return kept.sqrt() * along + (1.0 - kept).sqrt() * drawn.spare[:, which]
+    shares = model.products(u, lai, filled(a)[:, :1]).clamp(EDGE, 1 - EDGE).logit()
+    above, below = shares.chunk(2, 1)
+    slopes = (above - below) / (2.0 * STEP)
+    norms = slopes.norm(dim=1).clamp_min(EDGE)
+    along = drawn.epsilon @ (slopes / norms.unsqueeze(1))
+    found = {}
+    for place, name in enumerate(names, 1):
+        law, which = laws.part(slice(place, place + 1)), LEARNED.index(name)
+        low, high = (law.quantile(z).clamp(EDGE, 1 - EDGE).logit()[:, 0] for z in (-1.0, 1.0))
+        kept = (0.5 * (high - low) / norms[:, which]).square().clamp_max(1.0).unsqueeze(-1)
+        apart = (1.0 - kept).sqrt() * drawn.spare[:, which]
+        found[name] = _at(law, kept.sqrt() * along[..., which] + apart)
+    return found
 
 
 @torch.no_grad()
@@ -241,6 +245,7 @@ def speaks_against(
     against = []
     for x, a in zip(reflectance.split(PORTION), angles.split(PORTION), strict=True):
         q = gaussian_of(model.encode(x, a).scores)
-        drawn = draw(q, change.old.mixing, change.measured.expand(len(x)))
+        aim = change.measured.expand(len(x))
+        drawn = draw(q, change.old.mixing, aim, aim.columns, FEW)
         against.append(contradicted(drawn, torch.ones(len(x)).to(x), change))
     return torch.cat(against) if against else torch.zeros(0, dtype=torch.bool)
