@@ -47,14 +47,11 @@ class Priors:
     all : tuple of UserPrior
         Each once.
     places : dict of str to int
-        Place among them by value, in lower case.
-    alone : bool
-        Whether the first of them holds everywhere.
+        Place among them by value, in lower case; empty where a single one holds everywhere.
     """
 
     all: tuple[UserPrior, ...]
     places: dict[str, int] = field(default_factory=dict)
-    alone: bool = False
 
     def of(self, values: Sequence[Any]) -> np.ndarray:
         """Places [value] of the priors that hold for values, `UNKNOWN` where none does."""
@@ -98,22 +95,28 @@ def priors_of(prior: Any, by: str | None = None, option: str = "prior") -> Prior
         return prior
     if prior is None and by == "column":
         return _by_value({name: name for name in prior_names() if name != BOX}, Path())
-    named = isinstance(prior, (str, Path)) and str(prior).endswith(".toml")
-    raw = read_toml(Path(prior)) if named else {}
-    if "codes" in raw:
-        prior = _codes(raw, str(prior)), Path(prior).parent
-    elif isinstance(prior, Mapping):
-        prior = prior, Path()
-    if isinstance(prior, tuple):
+    table = _table(prior)
+    if table is not None:
         if by is None:
             raise UsageError(
                 f"{option}: expected a column or a map whose values it names, got none"
             )
-        return _by_value(*prior)
+        return _by_value(*table)
     if by is not None:
         got = "none" if prior is None else prior
         raise UsageError(f"{option}: expected [codes] for the values of the {by}, got {got}")
-    return Priors((_prior(prior, Path()),), alone=True)
+    return Priors((_prior(prior, Path()),))
+
+
+def _table(prior: Any) -> tuple[Mapping[Any, Any], Path] | None:
+    """Priors by value and the folder of their files, where `prior` is such a table or its file."""
+    if isinstance(prior, Mapping):
+        return prior, Path()
+    if isinstance(prior, str) and prior.endswith(".toml"):
+        raw = read_toml(Path(prior))
+        if "codes" in raw:
+            return _codes(raw, prior), Path(prior).parent
+    return None
 
 
 def _codes(raw: dict[str, Any], source: str) -> dict[str, str]:

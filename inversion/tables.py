@@ -154,7 +154,7 @@ def _texts(frame: pd.DataFrame, column: str, source: str) -> list[str]:
 
 def no_column(column: str, names: Sequence[str], source: str) -> str:
     """What to say where the column of priors is not there."""
-    return f"{source}: expected the column {column} of priors, found {listing(quotable(names))}"
+    return f"{source}: expected the column {column} of priors, found {listing(quotable([*names]))}"
 
 
 def set_aside(names: Sequence[str], taken: Sequence[str]) -> list[str]:

@@ -130,6 +130,16 @@ def _from_marginals(
 def _from_draws(
     model: "PhysVAE", x: Tensor, a: Tensor, names: tuple[str, ...], change: PriorChange
 ) -> Estimate:
+    posterior, against = _weighed_posterior(model, x, a, change)
+    said = model.summarise(posterior, x, a, names)
+    width = said.prior_width * model.lai_prior_sd / change.lai_sd
+    return said._replace(prior_width=width, contradicted=against)
+
+
+def _weighed_posterior(
+    model: "PhysVAE", x: Tensor, a: Tensor, change: PriorChange
+) -> tuple[Posterior, Tensor]:
+    """The posterior of spectra [n, band] by weighted draws, and which of them contradict."""
     scores = model.encode(x, a).scores
     q = gaussian_of(scores)
     whole = list(range(q.mean.shape[-1]))
@@ -140,16 +150,31 @@ def _from_draws(
     ratio = ratio + scores.log_prob(u) - q.log_prob(u)
     found = weights_of(ratio.T - drawn.log_density)
     cloud = Weighted(u.movedim(0, 1), found.weights.log())
-    said = model.summarise(Posterior(cloud, model.prior), x, a, names)
-    width = said.prior_width * model.lai_prior_sd / change.lai_sd
-    against = contradicted(drawn, found.power, change)
-    return said._replace(prior_width=width, contradicted=against)
+    return Posterior(cloud, model.prior), contradicted(drawn, found.power, change)
+
+
+@torch.no_grad()
+def quantiles_under(
+    model: "PhysVAE", reflectance: Tensor, angles: Tensor, name: str, levels: Sequence[float],
+    change: PriorChange,
+) -> list[Tensor]:  # fmt: skip
+    """Quantiles [n] of one trait of the posterior under another prior, one for each level."""
+    found = []
+    for x, a in zip(reflectance.split(PORTION), angles.split(PORTION), strict=True):
+        if model.summaries is not None:
+            draws, _ = weighted_draws(model, x, a, (name,), change)
+            found.append(draws.quantiles(name, levels))
+            continue
+        posterior, _ = _weighed_posterior(model, x, a, change)
+        traits = model.draw_traits(posterior, filled(a)[..., 0], (name, "lai"))
+        found.append([model.quantile(posterior, traits, name, p) for p in levels])
+    return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
 def contradicted(drawn: Drawn, power: Tensor, change: PriorChange) -> Tensor:
     """Whether [n] spectra speak against the new prior: too far from it, or too few draws count."""
     degrees = len(change.measured.columns)
-    limit = chi2.ppf(CONTRADICTED, degrees) if degrees else math.inf
+    limit = float(chi2.ppf(CONTRADICTED, degrees)) if degrees else math.inf
     return (drawn.surprise > limit) | (power < 1.0)
 
 

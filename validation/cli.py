@@ -51,6 +51,10 @@ Calibration = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Adjustment of the intervals (see physvae calibrate)."),
 ]
+Prior = Annotated[
+    str | None,
+    typer.Option(metavar="P", help="What is known of the canopies: wheat, ..., or FILE.toml."),
+]
 Campaign = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="FIELD is a published table: frm4veg, belsar, gbov, neon."),
@@ -83,6 +87,7 @@ def validate(
     baseline: Baseline = None,
     trait: Trait = "lai",
     calibration: Calibration = None,
+    prior: Prior = None,
     campaign: Campaign = None,
     crs: Crs = None,
     decimal: Decimal = None,
@@ -115,6 +120,8 @@ def validate(
     if sum(given is not None for given in (estimates, maps or None, model)) > 1:
         other = "--model" if model is not None else "--map"
         raise UsageError(f"{other}: expected none beside what is retrieved already")
+    if prior is not None and (estimates is not None or maps):
+        raise UsageError("--prior: expected none beside what is retrieved already")
     said = Reading(
         crs=crs, decimal=decimal, date_format=date_format, sheet=sheet, layer=layer,
         strict=strict, units=assignments(unit, "--unit"), columns=assignments(column, "--column"),
@@ -124,6 +131,7 @@ def validate(
         field=field, said=said, campaign=campaign, trait=trait, estimates=estimates,
         maps=tuple(maps or ()), map_variable=map_variable, rules=rules,
         model=model or DEFAULT_MODEL, baselines=tuple(baseline or ()), calibration=calibration,
+        prior=prior,
     )  # fmt: skip
     report = running.run(task)
     with timed("writing the report"):

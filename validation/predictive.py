@@ -39,12 +39,14 @@ class Quantiles:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def estimate(self, reflectance: Any, angles: Any, variables: tuple[str, ...]) -> Any:
+    def estimate(
+        self, reflectance: Any, angles: Any, variables: tuple[str, ...], **options: Any
+    ) -> Any:
         """Estimate as the model does, and note the quantiles."""
         self._blocks.append(
-            trait_quantiles(self._model, reflectance, angles, self._trait, self._levels)
+            trait_quantiles(self._model, reflectance, angles, self._trait, self._levels, **options)
         )
-        return self._model.estimate(reflectance, angles, variables)
+        return self._model.estimate(reflectance, angles, variables, **options)
 
     @property
     def table(self) -> np.ndarray:
@@ -53,8 +55,9 @@ class Quantiles:
 
 
 def trait_quantiles(
-    model: Any, reflectance: Any, angles: Any, trait: str, levels: tuple[float, ...] = GRID
-) -> np.ndarray:
+    model: Any, reflectance: Any, angles: Any, trait: str, levels: tuple[float, ...] = GRID,
+    prior: Any = None,
+) -> np.ndarray:  # fmt: skip
     """Quantiles [n, level] of one trait, ascending along the levels.
 
     Parameters
@@ -67,13 +70,20 @@ def trait_quantiles(
     trait : str
     levels : tuple of float
         Probabilities.
+    prior : UserPrior, optional
+        In the place of the model's.
     """
     import torch
 
     from physvae.scaling import filled
+    from physvae.under_prior import quantiles_under
+    from physvae.user_priors import change_for
     from physvae.vae import NORMAL
 
     with torch.no_grad():
+        if prior is not None:
+            change = change_for(model, prior)
+            return _ascending(quantiles_under(model, reflectance, angles, trait, levels, change))
         if model.summaries is not None:
             law = model.marginals(reflectance, angles, (trait,))
             columns = [law.quantile(NORMAL.inv_cdf(p))[..., 0] for p in levels]
@@ -99,14 +109,14 @@ def stated(model: Any, trait: str) -> str:
 
 
 def retrieve_with_quantiles(
-    frame: pd.DataFrame, model: Any, trait: str, *, source: str = "table"
+    frame: pd.DataFrame, model: Any, trait: str, *, source: str = "table", prior: Any = None
 ) -> pd.DataFrame:
     """Estimates of one trait for every row, with the quantiles of `GRID` beside the usual ones.
 
     Columns ``<trait>_q005`` ... ``<trait>_q995`` join those of `inversion.retrieve_table`.
     """
     noting = Quantiles(model, trait)
-    estimates = retrieve_table(frame, model=noting, variables=(trait,), source=source)
+    estimates = retrieve_table(frame, model=noting, variables=(trait,), source=source, prior=prior)
     seen = (estimates["quality"].to_numpy() & np.uint16(_NOT_SEEN)) == 0
     table = np.full((len(frame), len(GRID)), np.nan)
     table[seen] = noting.table

@@ -42,6 +42,7 @@ class Task:
     model: str
     baselines: tuple[str, ...]
     calibration: Path | None
+    prior: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,16 @@ def _estimated(task: Task, field: Field) -> Estimated:
     if task.maps:
         return _from_maps(task, field)
     from inversion.kernel import load_model
+    from inversion.priors import priors_of
     from validation.predictive import retrieve_with_quantiles, stated
 
     model = load_model(task.model, "cpu")
     rows = field.rows.drop(columns="geometry", errors="ignore")
-    table = retrieve_with_quantiles(rows, model, task.trait, source=task.field.name)
+    priors = priors_of(task.prior, option="--prior")
+    table = retrieve_with_quantiles(rows, model, task.trait, source=task.field.name, prior=priors)
     method = {"model": model.name, "model sha256": model.sha256}
+    if priors is not None:
+        method["prior"] = f"{priors.all[0].name}, sha256 {priors.all[0].sha256}"
     method["95 % interval"] = stated(model, task.trait)
     return Estimated(table, f"PhysVAE {Path(task.model).name}", None, method)
 

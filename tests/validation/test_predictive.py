@@ -9,6 +9,7 @@ from inversion.calibration import Calibration, Factors
 from inversion.kernel import load_model
 from physvae.errors import InputError
 from physvae.field_interval import without_field
+from physvae.user_priors import Bounds, UserPrior
 from validation import evaluate, probability
 from validation.predictive import retrieve_with_quantiles, stated, trait_quantiles
 from validation.running import adjusted
@@ -97,3 +98,18 @@ def test_an_adjustment_stretches_the_stated_interval_and_the_quantiles_alike():
     assert found["lai_sd"] == 1.0
     with pytest.raises(InputError, match="expected quantiles of lai to adjust, got none"):
         adjusted(pd.DataFrame({"lai": [3.0]}), twice, "lai")
+
+
+def test_quantiles_under_a_prior_are_those_of_its_estimates():
+    """Of a prior that leaves LAI alone in 2-4, all lie there; the median is near the mean."""
+    model = without_field(load_model("sentinel-2", "cpu"))
+    prior = UserPrior("bounds", (("lai", Bounds(low=2.0, high=4.0)),))
+    seen = torch.tensor([[0.03, 0.05, 0.03, 0.10, 0.30, 0.36, 0.38, 0.40, 0.20, 0.10]])
+    angles = torch.tensor([[40.0, 5.0, 90.0]])
+    found = trait_quantiles(model, seen, angles, "lai", (0.025, 0.5, 0.975), prior)
+    estimate = model.estimate(seen, angles, "lai", prior=prior)
+    assert found[0].tolist() == sorted(found[0])
+    assert found.min() >= 2.0
+    assert found.max() <= 4.0
+    assert found[0, 0] == pytest.approx(float(estimate.p025["lai"]), abs=1e-4)
+    assert found[0, 1] == pytest.approx(float(estimate.mean["lai"]), abs=0.2)
