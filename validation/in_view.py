@@ -20,8 +20,8 @@ from typing import Any
 LETTERS = "PNIV"
 FARMS = ("field_dev", "ccc_dev")
 CHOSEN: dict[str, dict[str, tuple[str, ...]]] = {
-    "sentinel-2": {"P": FARMS, "N": FARMS},
-    "sentinel-2-broad": {"P": (*FARMS, "grounded_eo_dev"), "N": (*FARMS, "grounded_eo_dev")},
+    "sentinel-2": {"P": (*FARMS, "grounded_eo_dev"), "N": (*FARMS, "grounded_eo_dev")},
+    "sentinel-2-crops": {"P": FARMS, "N": FARMS},
     "landsat-8": {"P": FARMS, "N": FARMS},
     "hyperspectral-10nm": {"P": (*FARMS, "sparc_barrax_dev"), "N": ("sparc_barrax_dev",)},
 }

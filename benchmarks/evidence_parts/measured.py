@@ -10,8 +10,8 @@ from validation.set_scores import differences, score_table
 from validation.set_tables import HEADS, cells
 
 CANOPIES = ("field_dev", "grounded_eo_dev", "sparc_barrax_dev")
-SHOWN = ("sentinel-2", "sentinel-2-broad", "landsat-8", SNAP, "Gaussian process, other sets")
-PICTURED = ("sentinel-2", "sentinel-2-broad")
+SHOWN = ("sentinel-2", "sentinel-2-crops", "landsat-8", SNAP, "Gaussian process, other sets")
+PICTURED = ("sentinel-2", "sentinel-2-crops")
 LUT = "look-up table"
 
 

@@ -64,7 +64,7 @@ def coverage(found: Gathered) -> Any:
         figure = drawing.figure_of(8.2, 2.8)
         panels = figure.subplots(1, len(CANOPIES), sharey=True, squeeze=False)[0]
         for axes, where in zip(panels, CANOPIES, strict=True):
-            for number, name in enumerate(("sentinel-2", "sentinel-2-broad", "landsat-8")):
+            for number, name in enumerate(("sentinel-2", "sentinel-2-crops", "landsat-8")):
                 table = found.tables[name].query(
                     "trait == 'lai' and set == @where and by == 'LAI'"
                 )

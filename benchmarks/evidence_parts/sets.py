@@ -14,7 +14,7 @@ from validation.references import learned, snap
 from validation.set_scores import paired, retrieval, score_table
 from validation.set_tables import COLUMNS, HEADS, cells
 
-MODELS = ("sentinel-2", "sentinel-2-broad", "landsat-8", "hyperspectral-10nm")
+MODELS = ("sentinel-2", "sentinel-2-crops", "landsat-8", "hyperspectral-10nm")
 RUNS = (
     *((name, "amortised") for name in MODELS),
     ("sentinel-2", "refined"),

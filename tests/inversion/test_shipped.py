@@ -79,14 +79,14 @@ def test_farmland_chips(data_dir, tmp_path, scene):
 
 
 def test_cutting_changes_nothing():
-    """Beyond rounding: sums of float32 in another order, 3e-6 of a trait's range at most."""
+    """Beyond rounding: sums of float32 in another order, 1.2e-5 of a trait's range at most."""
     model = physvae.load("sentinel-2")
     spectra = np.random.default_rng(0).uniform(0.01, 0.5, (300, 10)).astype(np.float32)
     angles = np.tile([35.0, 5.0, np.nan], (300, 1))
     whole = retrieve_block(model, spectra, angles, variables=VARIABLES)
     parts = retrieve_block(model, spectra, angles, variables=VARIABLES, batch=7)
     span = np.repeat([model.traits[name].high - model.traits[name].low for name in VARIABLES], 4)
-    np.testing.assert_allclose(parts.estimates / span, whole.estimates / span, rtol=0, atol=5e-6)
+    np.testing.assert_allclose(parts.estimates / span, whole.estimates / span, rtol=0, atol=2e-5)
     np.testing.assert_array_equal(parts.quality, whole.quality)
 
 

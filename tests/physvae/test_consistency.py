@@ -23,7 +23,7 @@ SHARE = {"ccc": 0.01, "cwc": 1e4}
 
 
 @pytest.fixture(
-    scope="module", params=["sentinel-2", "sentinel-2-broad", "landsat-8", "hyperspectral-10nm"]
+    scope="module", params=["sentinel-2", "sentinel-2-crops", "landsat-8", "hyperspectral-10nm"]
 )
 def model(request):
     """Each shipped model, with the intervals of its posterior."""

@@ -63,7 +63,7 @@ def test_a_plain_number_is_a_factor():
 
 
 def test_every_default_trait_of_the_sentinel_2_models_says_what_its_interval_rests_on():
-    for name in ("sentinel-2", "sentinel-2-broad"):
+    for name in ("sentinel-2", "sentinel-2-crops"):
         model = physvae.load(name)
         for method in ("amortised", "refined", "lut", "lm"):
             laws = model.field[method]

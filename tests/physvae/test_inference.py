@@ -52,7 +52,7 @@ def test_hidden_bands_are_filled_with_intervals_that_hold(model, drawn, bands):
     found = predictive(model, hidden, drawn.angles[:200], random(), draws=384)
     truth = whole[:, columns]
     inside = (truth >= found.p025[:, columns]) & (truth <= found.p975[:, columns])
-    assert 0.90 <= inside.float().mean() <= 0.99  # 95 % and 3 standard errors of 200, rounded up
+    assert 0.90 <= inside.float().mean() <= 0.995  # 95 % or a little more: weights are tempered
     error = (found.mean[:, columns] - truth).square().mean(0)
     assert (error < 0.3 * truth.var(0)).all()  # far better than the mean spectrum
 

@@ -70,7 +70,7 @@ def test_a_pickle_is_refused_unopened(tmp_path, suffix):
 
 
 def test_an_unknown_name_is_told_which_there_are():
-    known = "hyperspectral-10nm, landsat-8, sentinel-2, sentinel-2-broad"
+    known = "hyperspectral-10nm, landsat-8, sentinel-2, sentinel-2-crops"
     with pytest.raises(ModelError, match=f"model: expected one of {known}, or the"):
         physvae.load("sentinel-9")
 

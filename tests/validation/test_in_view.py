@@ -18,7 +18,7 @@ def test_every_shipped_model_declares_what_it_was_chosen_with(name):
     assert named <= set(CHOSEN[name]["P"]) | set(CHOSEN[name]["N"])
 
 
-def model(name="sentinel-2", **training):
+def model(name="sentinel-2-crops", **training):
     return SimpleNamespace(name=name, config={"training": training})
 
 

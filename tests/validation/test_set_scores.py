@@ -89,10 +89,10 @@ def test_an_estimator_may_have_nothing_to_say(made):
     ("name", "error", "held"),
     [("field_dev", 1.0, 0.93), ("grounded_eo_dev", 1.06, 0.89)],
 )
-def test_the_broad_model_holds_on_farms_and_on_other_continents(data_dir, name, error, held):
+def test_the_default_model_holds_on_farms_and_on_other_continents(data_dir, name, error, held):
     """LAI of both sets in view of which its prior was chosen."""
     (labelled,) = (part for part in labelled_sets(data_dir) if part.name == name)
-    pairs = paired(retrieval("sentinel-2-broad"), [labelled])
+    pairs = paired(retrieval("sentinel-2"), [labelled])
     found = scores(pairs[pairs["trait"] == "lai"])
     assert found["rmse"] < error
     assert found["coverage_95"] >= held
