@@ -32,7 +32,6 @@ from the room that crowns take, and is no parameter.
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,9 +130,8 @@ def _lit_face() -> Tensor:
     Points of a disc across the beam, by equal areas: `up` is how far the sphere stands out of it
     towards the sun, `toward` the part along the sky's vertical; `centre` is a height in (-1, 1).
     """
-    nodes = [gauss_rule(n).numpy() for n in (5, 5, 3)]
-    (r2, wr), (turn, wt), (c, wc) = nodes
-    r2, turn, c = np.meshgrid(r2, math.pi * turn, 2.0 * c - 1.0, indexing="ij")
-    weights = wr[:, None, None] * wt[:, None] * wc
-    face = np.stack([np.sqrt(1.0 - r2), np.sqrt(r2) * np.cos(turn), c, weights])
-    return torch.from_numpy(face.reshape(4, -1))
+    (r2, disc), (turn, half), (centre, height) = (gauss_rule(n) for n in (5, 5, 3))
+    r2, turn, centre = torch.meshgrid(r2, math.pi * turn, 2.0 * centre - 1.0, indexing="ij")
+    weights = disc[:, None, None] * half[:, None] * height
+    face = torch.stack([(1.0 - r2).sqrt(), r2.sqrt() * turn.cos(), centre, weights])
+    return face.reshape(4, -1)

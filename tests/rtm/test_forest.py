@@ -169,6 +169,17 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(seen, inputs, atol=1e-6)
 
 
+def test_second_derivatives_and_jacobians_are_there():
+    near = {name: values[2:] for name, values in (LEAF | SOIL).items()}
+
+    def rso(lai, tts):
+        return forest(lai=lai, tts=tts, tto=10.0, psi=40.0, crown_area=0.5, **near).rso
+
+    inputs = [torch.tensor([x], dtype=F64, requires_grad=True) for x in (2.0, 35.0)]
+    assert torch.autograd.gradgradcheck(rso, inputs, atol=1e-5, fast_mode=True)
+    assert torch.func.jacrev(rso)(*inputs).shape == (1, 1, 1)
+
+
 def test_gradients_are_finite_at_the_edges_and_float32_is_near():
     corners = torch.cartesian_prod(
         torch.tensor([0.0, 1e-6, 15.0]), torch.tensor([0.02, 0.9]), torch.tensor([0.0, 5.0]),
