@@ -5,8 +5,6 @@ and the greys are named colours of which the report's page makes variables, so t
 serves light and dark.
 """
 
-import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -66,32 +64,6 @@ def save(figure: Figure, stem: Path) -> None:
         crop = {"bbox_inches": "tight", "pad_inches": 0.08}
         figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None}, **crop)
         figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None}, **crop)
-
-
-def inline(figure: Figure, label: str) -> str:
-    """A figure as an SVG element for a page, its ink and paper the page's variables.
-
-    Parameters
-    ----------
-    figure : Figure
-    label : str
-        What the figure shows, for who cannot see it; already escaped.
-    """
-    file = io.StringIO()
-    style: dict[Any, Any] = {**STYLE, "svg.fonttype": "none"}
-    with matplotlib.rc_context(style):
-        crop = {"bbox_inches": "tight", "pad_inches": 0.05, "transparent": True}
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, **crop)
-    text = file.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    for colour, name in THEME.items():
-        text = re.sub(colour, f"var({name})", text, flags=re.IGNORECASE)
-    width = re.search(r'width="([\d.]+)pt"', text)
-    natural = 96 / 72 * float(width[1]) if width else 700
-    start = text.index(">")
-    tag = re.sub(r' (?:width|height)="[\d.]+pt"', "", text[:start])
-    opening = f'<svg role="img" aria-label="{label}" style="--w:{natural:.0f}px"'
-    return tag.replace("<svg", opening, 1) + text[start:]
 
 
 def plain(text: str, *, longest: int = 40) -> str:

@@ -4,14 +4,13 @@ What the page says is put together here as plain texts and numbers; `templates/r
 lays it out, and escapes every text it is given but the figures, whose texts matplotlib escapes.
 """
 
-import html
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from validation import drawing
+from validation import page_figures
 from validation.tables import shown
 
 ROWS = 400
@@ -44,7 +43,7 @@ LIMITS = {
 
 CAPTIONS = {
     "scatter": "Retrieved against measured. Line: 1:1. Grey band: GCOS threshold; dashes: GCOS "
-    "goal. Upright lines: 95 % interval of the estimate, dark where it misses the measurement.",
+    "goal. Upright lines: 95 % interval of the estimate, strong where it misses the measurement.",
     "sites": "The same, a panel a site. Crosses: the first baseline. Level bars: sd of the "
     "measurement.",
     "residuals": "Boxes: quartiles; whiskers: 5 and 95 % of the rows.",
@@ -204,8 +203,8 @@ def _section(
     """One section; a figure's words come from `CAPTIONS`."""
     figure = figures.get(kind) if kind else None
     caption = CAPTIONS.get(kind or "", "")
-    drawn = drawing.inline(figure, html.escape(f"{title}. {caption}")) if figure else ""
-    parts = {"id": name, "title": title, "texts": [], "figure": drawn, "caption": caption}
+    shown_as = page_figures.drawn(figure, f"{title}. {caption}") if figure else None
+    parts = {"id": name, "title": title, "texts": [], "figure": shown_as, "caption": caption}
     return parts | {"tables": [table for table in tables if table["rows"]]}
 
 

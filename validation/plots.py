@@ -114,8 +114,13 @@ def sites(metrics: dict, pairs: pd.DataFrame) -> Figure:
             fmt="none",
             ecolor=SOFT,
             elinewidth=0.5,
+            alpha=0.4,
+            zorder=1.9,
         )
-        _points(axes, rows, looks)
+        if len(rows) > DENSE:
+            _density(axes, rows, limits)
+        else:
+            _points(axes, rows, looks)
         axes.set_title(plain(name, longest=34), fontsize=9)
         _corner(axes, metrics["sites"][name], size=7)
     for axes in panels.flat[len(names) :]:
@@ -137,7 +142,7 @@ def coverage(metrics: dict) -> Figure:
     rows = sorted(metrics["sites"].items(), key=lambda item: -item[1]["n_interval"])[:PANELS]
     rows = [("pooled", metrics["pooled"]), *rows]
     rows = [(name, scores) for name, scores in rows if scores["n_interval"]]
-    figure = figure_of(8.4, 1.3 + 0.34 * len(rows))
+    figure = figure_of(4.6, 1.3 + 0.42 * len(rows))
     axes = figure.subplots()
     axes.axvline(0.95, color=INK, lw=1, zorder=1)
     for place, (_, scores) in enumerate(rows):
@@ -145,12 +150,7 @@ def coverage(metrics: dict) -> Figure:
         colour = INK if place == 0 else COLOURS[0]
         axes.plot([low, high], [place, place], "-", c=colour, lw=1.4, solid_capstyle="butt")
         axes.plot(scores["coverage_95"], place, "o", c=colour, ms=5.5, clip_on=False)
-        text = f"{scores['coverage_95']:.1%}   n = {scores['n_interval']}"
-        width = f"width {scores['width_95']:.2f}"
-        axes.annotate(
-            f"{text}   {width}", (1.02, place), xycoords=("axes fraction", "data"), va="center"
-        )
-    axes.set_yticks(range(len(rows)), [plain(name, longest=34) for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [_named(*row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     lowest = min(scores["coverage_95_ci95"][0] for _, scores in rows)
     axes.set_xlim(max(0.0, math.floor(10 * min(lowest, 0.85)) / 10), 1.0)
@@ -161,8 +161,14 @@ def coverage(metrics: dict) -> Figure:
         f"measured {symbol} inside the 95 % interval\n(bar: Wilson's 95 % of the share)"
     )
     axes.grid(axis="x", color=FAINT, lw=0.6)
-    axes.set_title(f"{plain(metrics['name'])}: does the 95 % interval hold?")
+    axes.set_title("Does the 95 % interval hold?")
     return figure
+
+
+def _named(name: str, scores: dict) -> str:
+    """A site, and below it the numbers of its row."""
+    share, n = f"{scores['coverage_95']:.1%}", scores["n_interval"]
+    return f"{plain(name, longest=34)}\n{share}, n = {n}, width {scores['width_95']:.2f}"
 
 
 def _methods(metrics: dict, pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict]]:
@@ -172,11 +178,11 @@ def _methods(metrics: dict, pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame
 
 
 def _points(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
-    """One marker a pair in its site's look; its 95 % interval, dark where it misses."""
+    """One marker a pair in its site's look; its 95 % interval, strong where it misses."""
     for site in (name for name in looks if name in set(rows["site"])):
         colour, marker = looks[site]
         group = rows[rows["site"] == site]
-        for inside, alpha in ((1, 0.25), (0, 0.85)):
+        for inside, alpha in ((1, 0.12), (0, 0.4)):
             known = group[group["inside_95"] == inside]
             at, low, high = known["measured"], known["estimate_p025"], known["estimate_p975"]
             axes.vlines(at, low, high, color=colour, lw=0.6, alpha=alpha, zorder=2)
@@ -225,7 +231,7 @@ def _legend(
         handles.append(Line2D([], [], color=FAINT, lw=6, label=threshold))
         handles.append(Line2D([], [], color=SOFT, lw=0.8, ls=(0, (4, 3)), label=goal))
     if metrics["pooled"]["n_interval"] and (looks or per_site):
-        text = "95 % interval (dark: misses)"
+        text = "95 % interval (strong: misses)"
         handles.append(Line2D([], [], color=MUTED, lw=0.8, label=text))
     if spread:
         text = "± sd of the measurement"

@@ -20,6 +20,7 @@ from validation.drawing import (
     looks_of,
     plain,
 )
+from validation.page_figures import SHARED
 
 CROPS = 12
 """At most so many crops are drawn, the most frequent first."""
@@ -35,7 +36,7 @@ def residuals(metrics: dict, pairs: pd.DataFrame) -> Figure:
     panels = list(figure.subplots(1, len(shares), squeeze=False, width_ratios=shares)[0])
     _by_size(panels[0], metrics, pairs)
     if gaps:
-        _by_gap(panels[1], pairs)
+        _by_gap(panels[1], metrics, pairs)
     if crops:
         _by_crop(panels[-1], metrics, pairs)
     return figure
@@ -60,7 +61,7 @@ def _by_size(axes: Axes, metrics: dict, pairs: pd.DataFrame) -> None:
     axes.set(xlabel=f"measured {label(metrics)}", ylabel=f"retrieved − measured {label(metrics)}")
 
 
-def _by_gap(axes: Axes, pairs: pd.DataFrame) -> None:
+def _by_gap(axes: Axes, metrics: dict, pairs: pd.DataFrame) -> None:
     """Errors by days from measurement to image, a box a day."""
     known = pairs[np.isfinite(pairs["delta_days"])]
     days = sorted(known["delta_days"].unique())
@@ -72,7 +73,8 @@ def _by_gap(axes: Axes, pairs: pd.DataFrame) -> None:
     axes.axhline(0, color=INK, lw=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(11, integer=True))
     axes.set_title("By time between")
-    axes.set_xlabel("image minus measurement [days]")
+    axes.set(xlabel="image minus measurement [days]")
+    axes.set_ylabel(f"retrieved − measured {label(metrics)}")
 
 
 def _by_crop(axes: Axes, metrics: dict, pairs: pd.DataFrame) -> None:
@@ -115,7 +117,7 @@ def places(metrics: dict, pairs: pd.DataFrame) -> Figure:
     names = names if known["site"].nunique() > 1 else []
     across = min(3, 1 + len(names))
     down = math.ceil((1 + len(names)) / across)
-    figure = figure_of(1.3 + 2.9 * across, 0.6 + 2.7 * down)
+    figure = figure_of(0.6 + 2.9 * across, 1.3 + 2.7 * down)
     panels = figure.subplots(down, across, squeeze=False)
     most = float(np.quantile(np.abs(known["error"]), 0.95)) or 1.0
     drawn: Any = None
@@ -125,7 +127,9 @@ def places(metrics: dict, pairs: pd.DataFrame) -> Figure:
         axes.set_title("all sites" if name is None else plain(name, longest=30), fontsize=9)
     for axes in panels.flat[1 + len(names) :]:
         axes.set_visible(False)
-    bar = figure.colorbar(drawn, ax=list(panels.flat), shrink=0.6, aspect=30, extend="both")
+    below = {"location": "bottom", "shrink": 0.4, "aspect": 24}
+    bar = figure.colorbar(drawn, ax=list(panels.flat), extend="both", **below)
+    bar.ax.set_gid(SHARED)
     bar.set_label(f"retrieved − measured {label(metrics)}")
     bar.outline.set_edgecolor(MUTED)
     return figure

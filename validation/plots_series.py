@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
@@ -41,13 +42,14 @@ def series(
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     for axes, (site, plot) in zip(panels.flat, names, strict=False):
         _panel(axes, _of(pairs, site, plot), _of(courses, site, plot))
-        axes.set_title(plain(f"{plot}, {site}", longest=38), fontsize=8)
+        axes.set_title(plain(f"{plot}, {site}", longest=44), fontsize=8)
     panels.flat[0].set_ylim(bottom=min(0.0, panels.flat[0].get_ylim()[0]))  # all share it
     for axes in panels.flat[len(names) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel(label(metrics))
     handles, labels = panels.flat[0].get_legend_handles_labels()
+    handles = [part[0] if isinstance(part, ErrorbarContainer) else part for part in handles]
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 

@@ -1,10 +1,15 @@
 """The page is whole, well formed, needs nothing from elsewhere, and lets no text act."""
 
+import html
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 
 from validation import drawing, page, plots
 from validation.report import evaluate
@@ -22,7 +27,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "img", "input"):
+        if tag not in ("meta", "br", "img", "input", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -56,10 +61,18 @@ def tables():
 
 
 @pytest.fixture(scope="module")
-def text() -> str:
-    report = evaluate(*tables(), name=EVIL)
-    drawn = plots.figures(report.metrics, report.pairs, report.courses)
-    return page.render(report.metrics, report.ledger, drawn)
+def report():
+    return evaluate(*tables(), name=EVIL)
+
+
+@pytest.fixture(scope="module")
+def figures(report) -> dict:
+    return plots.figures(report.metrics, report.pairs, report.courses)
+
+
+@pytest.fixture(scope="module")
+def text(report, figures) -> str:
+    return page.render(report.metrics, report.ledger, figures)
 
 
 def test_every_element_is_closed_and_every_section_is_there(text):
@@ -69,8 +82,98 @@ def test_every_element_is_closed_and_every_section_is_there(text):
     headings = {a.get("id") for tag, a in outline.tags if tag == "h2"}
     assert headings >= {"said", "agreement", "by-site", "intervals", "errors", "limits", "map",
                         "series", "rows", "how"}  # fmt: skip
-    assert sum(tag == "svg" for tag, _ in outline.tags) == 7
+    assert sum(a.get("class") == "panels" for _, a in outline.tags) == 7
     assert any(tag == "table" for tag, _ in outline.tags)
+
+
+def test_every_panel_is_an_element_that_fits_a_telephone(figures, text):
+    """In the 396 pixels of a page of 420 no panel is drawn at less than 85 % of its size."""
+    count = {
+        kind: sum(axes.get_visible() and not hasattr(axes, "_colorbar") for axes in figure.axes)
+        for kind, figure in figures.items()
+    }
+    count["map"] += 1  # the colour bar that all panels share
+    parts = text.split('<div class="panels"')[1:]
+    found = [part.split("</div>")[0].count('<svg role="img"') for part in parts]
+    assert sorted(found) == sorted(count.values())
+    widths = [int(width) for width in re.findall(r'<svg [^>]*style="--w:(\d+)px"', text)]
+    assert len(widths) > sum(found)
+    assert max(widths) <= 396 / 0.85
+
+
+def test_a_panel_alone_has_the_labels_that_it_shares(text):
+    sites = text.split('id="by-site"')[1].split("</figure>")[0].split("<svg")[1:]
+    panels = [part for part in sites if ">By site" in part or "By site." in part]
+    assert len(panels) == 3
+    for panel in panels:
+        assert "measured LAI [m² m⁻²]" in panel
+        assert "retrieved LAI [m² m⁻²]" in panel
+        assert panel.count("<text") >= 10
+
+
+def test_intervals_stand_behind_the_points_and_are_faint(figures):
+    for kind in ("scatter", "sites"):
+        for axes in (axes for axes in figures[kind].axes if axes.get_visible()):
+            lines = [part for part in axes.collections if isinstance(part, LineCollection)]
+            points = [line for line in axes.lines if line.get_marker() not in ("None", "")]
+            assert lines
+            assert max(part.zorder for part in lines) < min(part.zorder for part in points)
+            assert all(part.get_alpha() <= 0.4 for part in lines)
+
+
+def test_every_cell_knows_its_heading(text):
+    """Where there is no room for columns a row is a card, each cell with its heading."""
+    for table in re.findall(r"<table.*?</table>", text, re.DOTALL):
+        heads = re.findall(r'<button type="button">(.*?)</button>', table)
+        for row in re.findall(r"<tr><td.*?</tr>", table, re.DOTALL):
+            assert re.findall(r'<td data-head="(.*?)"', row) == heads
+
+
+MEASURE = """
+const page = JSON.parse(document.getElementById("page").textContent);
+const done = [420, 1280].map(width => new Promise(resolve => {
+  const frame = document.createElement("iframe");
+  Object.assign(frame.style, { width: width + "px", height: "900px", border: "0" });
+  frame.onload = () => {
+    const inside = frame.contentDocument;
+    inside.querySelectorAll("details").forEach(part => part.open = true);
+    const wide = part => part.scrollWidth > part.clientWidth + 1;
+    const cut = [...inside.querySelectorAll("td, th, p, li, h1, h2, figcaption, .scroll, .panels")]
+      .filter(wide).map(part => part.className + part.textContent.trim().slice(0, 30));
+    const out = [...inside.querySelectorAll("svg text")].filter(text => {
+      const all = text.closest("svg").getBoundingClientRect(), own = text.getBoundingClientRect();
+      return own.left < all.left - 1 || own.right > all.right + 1 || own.right > width; });
+    resolve({ width, page: inside.documentElement.scrollWidth, cut,
+      out: out.map(text => text.textContent.trim()),
+      stacked: [...inside.querySelectorAll(".panels")].every(grid =>
+        getComputedStyle(grid).gridTemplateColumns.split(" ").length === 1) });
+  };
+  frame.srcdoc = page;
+  document.body.append(frame);
+}));
+Promise.all(done).then(found => { document.getElementById("found").textContent =
+  JSON.stringify(found); });
+"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_a_browser_cuts_nothing_off_at_420_and_1280_pixels(text, tmp_path):
+    page = json.dumps(text).replace("<", "\\u003c")
+    outer = f'<pre id="found"></pre><script type="application/json" id="page">{page}</script>'
+    path = tmp_path / "outer.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{outer}<script>{MEASURE}</script>")
+    asked = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user"]
+    command = ["chromium", *asked, "--virtual-time-budget=20000", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)
+    assert found is not None, done.stderr
+    narrow, wide = json.loads(html.unescape(found[1]))
+    assert narrow["page"] <= 420
+    assert wide["page"] <= 1280
+    assert (narrow["cut"], wide["cut"]) == ([], [])
+    assert (narrow["out"], wide["out"]) == ([], [])
+    assert narrow["stacked"]
+    assert not wide["stacked"]
 
 
 def test_nothing_comes_from_elsewhere(text):
