@@ -9,9 +9,10 @@ scores w, stay. A posterior of the model becomes that of the new prior by the we
 c the density of the Gaussian copula. Where r is about Gaussian in the scores of the model, this
 is the same as having measured w_i ≈ y_i with the variance V_i, N(w; 0, 1) N(y; w, V) ∝ N(a, b²),
 
-    V = b² / (1 − b²),   y = a / (1 − b²),
+    V = b² / (1 − b²),   y = a (1 + V),
 
-with a and b the moments of the new variable's score in the model's scale.
+with a and b the moments of the new variable's score in the model's scale. Measurements propose
+draws, so that b is at most 0.85 and V half as large again, with the same a.
 """
 
 import copy
@@ -27,8 +28,9 @@ from physvae.priors import Prior
 
 NODES = 2049  # of a table of scores
 POINTS = 4096  # of the new prior, for its moments
-NARROW = 0.9  # sd of a new score below which it is worth being measured
-LOOSE = 1.5  # variance of such a measurement over that of the Gaussian: its tails are wide
+WIDEST = 0.85  # sd of a new score in a measurement; the draws' weights do the rest
+SHIFTED = 0.2  # mean of a wide new score that is measured all the same
+LOOSE = 1.5  # variance of a measurement over that of the Gaussian: its tails are wide
 
 
 class Measured(NamedTuple):
@@ -62,6 +64,8 @@ class PriorChange:
         Columns whose values the ratio needs, LAI first; columns whose correlated scores it needs.
     measured : Measured
         The change as measurements of scores.
+    moments : Measured
+        Mean and variance of the new variables' scores.
     lai_sd : float
         Standard deviation of LAI in the new prior.
     """
@@ -80,7 +84,7 @@ class PriorChange:
             mixing = self.old.mixing[self.linked].double()
             self._unmixing = torch.linalg.cholesky(mixing @ mixing.T).inverse().to(old.mean)
             self._table = self._tabled(self._parts[1])
-        self.measured, self.lai_sd = self._moments()
+        self.measured, self.moments, self.lai_sd = self._moments()
 
     def log_ratio(self, theta: Tensor, w: Tensor) -> Tensor:
         """ln r [...] but for a constant; −inf where either prior has no such θ.
@@ -132,17 +136,19 @@ class PriorChange:
             self._known[names] = _uncorrelated(self.old, names)
         return self._known[names]
 
-    def _moments(self) -> tuple[Measured, float]:
+    def _moments(self) -> tuple[Measured, Measured, float]:
         old, new = self._parts
         theta = new(torch.special.ndtri(sobol_points(POINTS, len(self.own)).to(old.mean)))
         w = old.to_score(theta)[old.log_prob(theta).isfinite()]
-        mean, sd = w.mean(0), w.std(0).clamp_min(1e-3)
+        mean, wide = w.mean(0), w.std(0).clamp_min(1e-3)
+        sd = wide.clamp_max(WIDEST)
         places = [self.own.index(i) for i in self._exchanged]
-        narrow = [k for k in places if sd[k] < NARROW]
-        rest = 1.0 - sd[narrow].square()
-        value, variance = mean[narrow] / rest, LOOSE * sd[narrow].square() / rest
-        found = Measured([self.own[k] for k in narrow], value, variance)
-        return found, float(theta[:, 0].std())
+        chosen = [k for k in places if wide[k] < WIDEST or mean[k].abs() > SHIFTED]
+        variance = LOOSE * sd[chosen].square() / (1.0 - sd[chosen].square())
+        value = mean[chosen] * (1.0 + variance)
+        found = Measured([self.own[k] for k in chosen], value, variance)
+        moments = Measured(self._exchanged, mean[places], wide[places].square())
+        return found, moments, float(theta[:, 0].std())
 
 
 def _uncorrelated(prior: Prior, names: Sequence[str]) -> Prior:

@@ -16,6 +16,7 @@ power of ω is lowered until enough do (`physvae.importance.temper`).
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ from physvae.importance import Tempered, temper
 from physvae.prior_change import Measured
 from physvae.priors import standard_normal_log_prob
 from physvae.scores import ScoreMixture, Scores
+from rtm.modes import lasting
 
 DRAWS, PLAIN = 128, 32  # in all, and of the posterior as it was
 MOMENTS = 256  # draws that tell the Gaussian of another distribution
@@ -61,16 +63,12 @@ class Drawn(NamedTuple):
         Independent standard normal deviates.
     log_density : Tensor [n, draw]
         ln of the density that they are drawn from over that of the Gaussian.
-    surprise : Tensor [n]
-        (y − b_S)ᵀ G⁻¹ (y − b_S): about χ² of as many degrees as there are measurements where
-        prior and spectrum agree.
     """
 
     epsilon: Tensor
     w: Tensor
     spare: Tensor
     log_density: Tensor
-    surprise: Tensor
 
 
 def gaussian_of(scores: Scores) -> Gaussian:
@@ -83,6 +81,23 @@ def gaussian_of(scores: Scores) -> Gaussian:
     covariance = torch.einsum("sni,snj->nij", gap, gap) / (MOMENTS - 1)
     ridge = 1e-6 * torch.eye(u.shape[-1]).to(u)
     return Gaussian(mean, torch.linalg.cholesky(covariance + ridge))
+
+
+@lru_cache(maxsize=32)
+@lasting
+def _points(count: int, plain: int, dimensions: int) -> Tensor:
+    """Normal points [draw, dimension], the first `plain` and the others each of right moments."""
+    parts = ndtri(sobol_points(count, dimensions)).split([plain, count - plain])
+    return torch.cat([_whitened(part) for part in parts])
+
+
+def _whitened(points: Tensor) -> Tensor:
+    """Points of mean 0 and covariance I, where they are many; of mean 0 and variance 1 else."""
+    gap = points - points.mean(0)
+    if len(points) < 3 * points.shape[-1]:
+        return gap / gap.square().mean(0).sqrt()
+    root = torch.linalg.cholesky(gap.T @ gap / len(gap))
+    return torch.linalg.solve_triangular(root, gap.T, upper=False).T
 
 
 def draw(
@@ -103,26 +118,24 @@ def draw(
         Number of draws.
     """
     size, known = q.mean.shape[-1], len(aim.columns)
-    points = ndtri(sobol_points(count, size + known + SPARE)).to(q.mean)
+    plain = count * PLAIN // DRAWS if known else count
+    points = _points(count, plain, size + known + SPARE).to(q.mean)
     first, noise, spare = points.split((size, known, SPARE), -1)
     a, b = mixing @ q.root, q.mean @ mixing.T
     epsilon = first.expand(len(b), -1, -1)
     if not known:
-        none = first.new_zeros(())
-        density = none.expand(epsilon.shape[:-1])
+        density = first.new_zeros(()).expand(epsilon.shape[:-1])
         w = b[:, columns].unsqueeze(1) + epsilon @ a[:, columns].mT
-        return Drawn(epsilon, w, spare, density, none.expand(len(b)))
+        return Drawn(epsilon, w, spare, density)
     rows, gap = a[:, aim.columns], aim.value - b[:, aim.columns]
     root = torch.linalg.cholesky(rows @ rows.mT + torch.diag_embed(aim.variance))
-    plain = count * PLAIN // DRAWS
     moved = epsilon[:, plain:]
     away = gap.unsqueeze(1) - moved @ rows.mT - noise[plain:] * aim.variance.sqrt().unsqueeze(1)
     moved = moved + torch.cholesky_solve(away.mT, root).mT @ rows
     epsilon = torch.cat((epsilon[:, :plain], moved), 1)
     w = b[:, columns].unsqueeze(1) + epsilon @ a[:, columns].mT
     white = torch.linalg.solve_triangular(root, gap.unsqueeze(-1), upper=False).squeeze(-1)
-    surprise = white.square().sum(-1)
-    evidence = -0.5 * surprise - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    evidence = -0.5 * white.square().sum(-1) - root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     seen = w[..., [columns.index(i) for i in aim.columns]]
     each = (seen - aim.value.unsqueeze(1)).square() / aim.variance.unsqueeze(1)
     likelihood = -0.5 * (each.sum(-1) + aim.variance.log().sum(-1, keepdim=True))
@@ -131,7 +144,7 @@ def draw(
         torch.full_like(likelihood, math.log(share)),
         math.log(1.0 - share) + likelihood - evidence.unsqueeze(-1),
     )
-    return Drawn(epsilon, w, spare, density, surprise)
+    return Drawn(epsilon, w, spare, density)
 
 
 def weights_of(log_ratio: Tensor) -> Tempered:

@@ -15,7 +15,6 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from scipy.stats import chi2
 from torch import Tensor
 
 from physvae.draws import weighted_quantiles
@@ -35,9 +34,8 @@ if TYPE_CHECKING:
 PORTION = 512  # pixels at a time, whose draws stay in the cache
 STEP = math.sqrt(3.0)
 FAR = 5.0  # score beyond which LAI is not sought
-FEW = 4  # draws where none is looked at
 EDGE = 1e-4  # of fAPAR and fCover, whose logits are taken
-CONTRADICTED = 0.999  # probability that prior and spectrum agree better than so
+FAR_APART = 3.29  # sd between prior and spectrum: a probability of 0.001
 
 
 class Draws(NamedTuple):
@@ -150,7 +148,8 @@ def _weighed_posterior(
     ratio = ratio + scores.log_prob(u) - q.log_prob(u)
     found = weights_of(ratio.T - drawn.log_density)
     cloud = Weighted(u.movedim(0, 1), found.weights.log())
-    return Posterior(cloud, model.prior), contradicted(drawn, found.power, change)
+    against = contradicted(q, change) | (found.power < 1.0)
+    return Posterior(cloud, model.prior), against
 
 
 @torch.no_grad()
@@ -171,11 +170,16 @@ def quantiles_under(
     return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
-def contradicted(drawn: Drawn, power: Tensor, change: PriorChange) -> Tensor:
-    """Whether [n] spectra speak against the new prior: too far from it, or too few draws count."""
-    degrees = len(change.measured.columns)
-    limit = float(chi2.ppf(CONTRADICTED, degrees)) if degrees else math.inf
-    return (drawn.surprise > limit) | (power < 1.0)
+def contradicted(q: Gaussian, change: PriorChange) -> Tensor:
+    """Whether the model's posterior [n] of a variable lies far from its new prior.
+
+    For the score of posterior mean m and variance s², new prior mean a and variance b²:
+    (m − a)² > 3.29² (s² + b²).
+    """
+    mixing, (columns, mean, variance) = change.old.mixing, change.moments
+    spread = (mixing[columns] @ q.root).square().sum(-1) + variance
+    gap = q.mean @ mixing[columns].T - mean
+    return (gap.square() > FAR_APART**2 * spread).any(-1)
 
 
 def weighted_draws(
@@ -200,7 +204,7 @@ def weighted_draws(
         values[name] = formula(values["lai"], values[other])
     if learned:
         values |= _learned(model, q, drawn, said.marginals, a, learned)
-    against = contradicted(drawn, found.power, change)
+    against = contradicted(q, change) | (found.power < 1.0)
     return Draws({name: values[name] for name in names}, found.weights, against), said.physical
 
 
@@ -267,10 +271,4 @@ def speaks_against(
     model: "PhysVAE", reflectance: Tensor, angles: Tensor, change: PriorChange
 ) -> Tensor:
     """Whether [n] spectra contradict the new prior, as the encoder sees them."""
-    against = []
-    for x, a in zip(reflectance.split(PORTION), angles.split(PORTION), strict=True):
-        q = gaussian_of(model.encode(x, a).scores)
-        aim = change.measured.expand(len(x))
-        drawn = draw(q, change.old.mixing, aim, aim.columns, FEW)
-        against.append(contradicted(drawn, torch.ones(len(x)).to(x), change))
-    return torch.cat(against) if against else torch.zeros(0, dtype=torch.bool)
+    return contradicted(gaussian_of(model.encode(reflectance, angles).scores), change)
