@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from physvae.errors import InputError
 from physvae.temporary_names import (
     new_token,
     remove,
@@ -100,6 +101,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+
+
+def check_ordinary(path: Path, expected: str = "a file") -> None:
+    """Refuse what is no ordinary file before it is opened: a pipe or a device may never end.
+
+    Raises
+    ------
+    InputError
+        Says what is there instead.
+    """
+    if path.is_file():
+        return
+    what = "a folder" if path.is_dir() else "none of that name"
+    if path.exists() and not path.is_dir():
+        what = "something that is not an ordinary file"
+    raise InputError(f"{path}: expected {expected}, found {what}")
 
 
 def read_regular(path: Path, most: int) -> bytes:

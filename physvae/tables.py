@@ -21,6 +21,7 @@ import pyarrow.parquet
 
 from physvae.cells import is_text, numbers, on_texts, pc
 from physvae.errors import InputError, UsageError
+from physvae.files import check_ordinary
 from physvae.sheets import is_workbook, read_sheet
 from rtm.dialect import DECIMAL_COMMA, END, Dialect, TextTable, find_dialect, uneven
 
@@ -122,9 +123,7 @@ def open_table(path: Path, options: TableOptions | None = None) -> TableFile:
         Where the file is missing, is no table, or has two columns of one name.
     """
     path, options = Path(path), options or TableOptions()
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "none of that name"
-        raise InputError(f"{path}: expected a table, found {what}")
+    check_ordinary(path, "a table")
     if is_workbook(path):
         held = _pointed(read_sheet(path, options.sheet, options.skip_rows), options.decimal == ",")
         return TableFile(path, _distinct(path, held.schema), held=held)

@@ -19,6 +19,7 @@ from inversion.readers.table import read
 from inversion.readers.vector import read_vector
 from physvae.cells import FILLS, MISSING
 from physvae.errors import InputError, UsageError
+from physvae.files import check_ordinary
 from validation.fielddata import as_text
 from validation.reading import WGS84, Field, Reading, read_sheet, tidy
 
@@ -48,8 +49,9 @@ def read_campaign(path: str | Path, name: str, *, said: Reading | None = None) -
     path = Path(path)
     if name not in CAMPAIGNS:
         raise UsageError(f"--campaign: expected one of {', '.join(CAMPAIGNS)}, got {name!r}")
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
+    check_ordinary(path, "a table")
     return CAMPAIGNS[name](path, said or Reading())
 
 

@@ -157,6 +157,10 @@ def calibrate(
     trait: Trait = "lai",
     method: Method = "split",
     model: Model = None,
+    column: ColumnNames = None,
+    decimal: Decimal = None,
+    sheet: Sheet = None,
+    strict: Strict = False,
 ) -> None:
     """Find on measured plots by how much the intervals must be stretched to hold.
 
@@ -165,9 +169,15 @@ def calibrate(
 
     For example: physvae calibrate est.csv field.csv -o adjustment.json
     """
+    from physvae.columns import assignments
     from validation import running
+    from validation.reading import Reading
 
     if output.suffix.lower() != ".json":
         raise UsageError(f"-o: expected a file name ending in .json, got {output.name}")
-    content = running.find_calibration(estimates, field, trait=trait, method=method, model=model)
+    columns = assignments(column, "--column")
+    said = Reading(decimal=decimal, sheet=sheet, strict=strict, columns=columns)
+    content = running.find_calibration(
+        estimates, field, said=said, trait=trait, method=method, model=model
+    )
     running.write(content, output)

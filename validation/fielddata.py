@@ -106,6 +106,8 @@ def parse_numbers(frame: pd.DataFrame, *, source: str = "table") -> pd.DataFrame
 
 def _numbers(cells: pd.Series, *, must: bool, where: str, source: str) -> pd.Series:
     """One column as numbers, or unchanged where it is a text that need not be a number."""
+    if cells.dtype == np.float64 and not np.isinf(cells.to_numpy()).any():
+        return cells
     if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
         return cells
     if not pd.api.types.is_numeric_dtype(cells):

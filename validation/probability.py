@@ -75,20 +75,25 @@ def pit(measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.n
     """
     ends = np.array([levels[0] / 2, *levels, (1 + levels[-1]) / 2])
     found = np.full(len(measured), np.nan)
-    for row, (m, q) in enumerate(zip(measured, quantiles, strict=True)):
-        if np.isfinite(m) and np.isfinite(q).all():
-            place = int(np.searchsorted(q, m, side="left"))
-            inside = 0 < place < len(q) and q[place] > q[place - 1]
-            around = slice(place - 1, place + 1)
-            found[row] = (
-                np.interp(m, q[around], levels[around]) if inside else ends[_outer(place, len(q))]
-            )
+    for start in range(0, len(measured), _ROWS):
+        rows = slice(start, start + _ROWS)
+        m, q = np.asarray(measured[rows], float), np.asarray(quantiles[rows], float)
+        known = np.isfinite(m) & np.isfinite(q).all(axis=1)
+        found[rows][known] = _between(m[known], q[known], np.asarray(levels, float), ends)
     return found
 
 
-def _outer(place: int, size: int) -> int:
-    """Index among the ends of a measurement that lies on or beyond a quantile."""
-    return place + 1 if place in range(1, size) else 0 if place == 0 else size + 1
+def _between(m: np.ndarray, q: np.ndarray, levels: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The probabilities of measurements among their quantiles, all of them numbers."""
+    size = len(levels)
+    place = (q < m[:, None]).sum(axis=1)  # of the first quantile that is not below
+    row, after = np.arange(len(m)), np.clip(place, 1, size - 1)
+    low, high = q[row, after - 1], q[row, after]
+    inside = (place == after) & (high > low)
+    share = (m - low) / np.where(inside, high - low, 1.0)
+    between = levels[after - 1] + share * (levels[after] - levels[after - 1])
+    outer = np.where(place == 0, 0, np.where(place == size, size + 1, place + 1))
+    return np.where(inside, between, ends[outer])
 
 
 def crps(measured: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:

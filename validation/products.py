@@ -16,6 +16,7 @@ from inversion.naming import listing
 from inversion.readers.probe import probe
 from physvae.codecs import check_codecs
 from physvae.errors import InputError
+from physvae.files import check_ordinary
 from validation.dates import parse_date
 
 STATISTICS = ("", "_sd", "_p025", "_p975")
@@ -65,6 +66,8 @@ def open_product(path: str | Path, trait: str, *, variable: str | None = None) -
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if not path.is_dir():
+        check_ordinary(path, "a map")
     if path.suffix.lower() == ".vrt":
         raise InputError(f"{path}: expected a GeoTIFF, NetCDF or Zarr map, got a VRT")
     opened = _raster(path) if path.suffix.lower() in RASTER else _dataset(path)

@@ -15,6 +15,7 @@ Above `MANY` clusters K the sums of a draw are normal: Σ_k s_k their mean, Σ_k
 their covariance, as multinomial draws have it. So memory does not grow with K times the draws.
 """
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -112,19 +113,27 @@ def cluster_means(
     if size < MIN_CLUSTERS:
         return None
     sums = np.stack([np.bincount(label), *(np.bincount(label, v) for v in table[:, rows])])
-    count, *totals = _drawn(sums, draws, np.random.default_rng(seed))
+    count, *totals = _drawn(sums, draws, seed)
     return dict(zip(columns, (total / count for total in totals), strict=True))
 
 
-def _drawn(sums: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+def _drawn(sums: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Sums [column, draw] over as many clusters as there are, out of those of each cluster."""
     size = sums.shape[1]
     if size <= MANY:
-        return sums @ random.multinomial(size, np.full(size, 1 / size), size=draws).T
+        return sums @ _counts(size, draws, seed)
+    random = np.random.default_rng(seed)
     apart = sums - sums.mean(axis=1, keepdims=True)
     variance, axes = np.linalg.eigh(apart @ apart.T)
     spread = axes * np.sqrt(np.maximum(variance, 0.0))
     return sums.sum(axis=1, keepdims=True) + spread @ random.standard_normal((len(sums), draws))
+
+
+@functools.lru_cache(maxsize=2)
+def _counts(size: int, draws: int, seed: int) -> np.ndarray:
+    """How often each cluster is drawn [cluster, draw]; every score of the same rows asks anew."""
+    chance = np.random.default_rng(seed)
+    return chance.multinomial(size, np.full(size, 1 / size), size=draws).T.astype(float)
 
 
 def central(drawn: np.ndarray) -> list[float]:

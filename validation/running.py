@@ -176,9 +176,9 @@ def adjusted(estimates: pd.DataFrame, calibration: Calibration, trait: str) -> p
 
 
 def find_calibration(
-    estimates: Path, field: Path, *, trait: str, method: str, model: str | None
+    estimates: Path, field: Path, *, said: Reading, trait: str, method: str, model: str | None
 ) -> dict:
-    """Content of an adjustment file from two files.
+    """Content of an adjustment file from two files; `said` is of the measured plots.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def find_calibration(
         named = {"name": loaded.name, "sha256": loaded.sha256}
         LOG.info("model: %s, sha256 %s", loaded.name, loaded.sha256)
     with timed("reading estimates and measurements"):
-        table, rows = read_table(estimates), read_field(field).rows
+        table, rows = read_table(estimates), read_field(field, said).rows
     source = {"estimates": fingerprint(estimates), "field": fingerprint(field)}
     return calibrate(table, rows, trait=trait, method=method, model=named, source=source)
 

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from physvae.errors import InputError
+from physvae.files import check_ordinary
 
 MEMBERS_MAX = 200_000
 """Files that a product may hold; the largest known ones hold some hundreds."""
@@ -31,10 +32,7 @@ def head(path: Path, size: int = 4096) -> bytes:
     InputError
         No such file, a folder, an empty file, or one that may not be read.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder")
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file, found none of that name")
+    check_ordinary(path)
     try:
         with path.open("rb") as file:
             start = file.read(size)

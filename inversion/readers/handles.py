@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioIOError
 
 from physvae.errors import InputError
+from physvae.files import check_ordinary
 
 DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
 """The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""
@@ -45,6 +47,8 @@ def opened(path: str, driver: str) -> Iterator[Any]:
     """
     if driver not in DRIVERS:
         raise InputError(f"{path}: expected one of {', '.join(DRIVERS)}, found {driver}")
+    if os.path.exists(path):  # and not a member of an archive
+        check_ordinary(Path(path), f"a readable {driver} file")
     try:
         with (
             rasterio.Env(**_options(driver)),

@@ -25,6 +25,7 @@ from inversion.readers.scene import LOG, add_angles, add_classes, guard, scene, 
 from inversion.readers.scene_file import add_scene_file
 from inversion.readers.stores import StoredLayer, crs_from, grid_from, radiometry, raw
 from inversion.readers.wavelengths import Spectrum, names_win, of_names, spectrum
+from physvae.config import MOST_BANDS
 from physvae.errors import InputError, UsageError
 
 CHUNK = 256
@@ -169,6 +170,8 @@ def _along(
     """Return the bands along the axis of one variable."""
     axis = str(_axis(array))
     count = array.sizes[axis]
+    if count > MOST_BANDS:
+        raise InputError(f"{path}: expected at most {MOST_BANDS:,} bands, found {count:,}")
     layers = [_layer(array, path, engine, **{axis: index}) for index in range(count)]
     names = _declared(declared, count, path)
     if names:

@@ -127,6 +127,7 @@ def _opened(path: str, engine: str, group: str, stamp: tuple[int, int]) -> xr.Da
             mask_and_scale=False,
             decode_times=False,
             decode_coords=False,
+            create_default_indexes=False,  # which would read a coordinate of any length
             cache=False,
             **options,
         )

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from inversion.readers.content import product
 from physvae.errors import InputError
+from physvae.files import check_ordinary
 from physvae.tables import open_table
 
 WGS84 = "EPSG:4326"
@@ -51,8 +52,7 @@ def read_vector(path: Path, layer: str | None = None) -> Any:
     InputError
         Another kind of file, a damaged one, or one that points at others.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a vector file on this machine, found none")
+    check_ordinary(path, "a vector file on this machine")
     try:
         read = _reader(path, layer)
         return read()

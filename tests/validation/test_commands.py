@@ -139,6 +139,20 @@ def test_what_gives_no_adjustment_is_one_sentence(tables, tmp_path, capsys, argu
     assert not (tmp_path / "a.json").exists()
 
 
+def test_an_adjustment_from_a_table_that_is_written_otherwise(tables, tmp_path):
+    """Other names and decimal commas change nothing."""
+    assert run(["calibrate", "est.csv", "field.csv", "-o", "a.json"]) == 0
+    other = tables.rename(columns={"lai": "leaves"})
+    other.to_csv("other.csv", index=False, sep=";", decimal=",")
+    said = ["--column", "lai=leaves", "--decimal", ","]
+    assert run(["calibrate", "est.csv", "other.csv", "-o", "b.json", *said]) == 0
+    found = [json.loads((tmp_path / name).read_text())["traits"] for name in ("a.json", "b.json")]
+    assert found[0] == found[1]
+    other.assign(lia=1.0).to_csv("near.csv", index=False)
+    assert run(["calibrate", "est.csv", "near.csv", "-o", "c.json", "--strict", *said[:2]]) == 3
+    assert not (tmp_path / "c.json").exists()
+
+
 def test_several_measurements_of_a_plot_become_one(tables, tmp_path):
     """Two of one plot and day: their mean, and √(s² + var/2) of equal s = 0.2 and values ± 0.3."""
     field = pd.concat([tables, tables.head(1).assign(lai=tables["lai"][0] + 0.6)])
