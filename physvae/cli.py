@@ -52,7 +52,8 @@ Draws = Annotated[
     int | None, typer.Option(min=1, max=2**30, help="How many to draw, in place of a table.")
 ]
 PriorName = Annotated[
-    str | None, typer.Option(help="Drawn from: s2-atbd (if not given), wheat, ..., box, or FILE.toml.")
+    str | None,
+    typer.Option(help="Drawn from: s2-atbd (if not given), wheat, ..., box, or FILE.toml."),
 ]
 SamplerName = Annotated[
     str | None, typer.Option(help="How to draw: sobol (if not given), lhs or random.")

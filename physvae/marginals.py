@@ -42,7 +42,7 @@ class Part(BaseModel):
         Rate at which the range is squeezed towards `high`, by unit of LAI.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     share: float = Field(gt=0, le=1)
     kind: Literal["normal", "uniform"] = "normal"
@@ -77,7 +77,7 @@ class Marginal(BaseModel):
         Of a "mixture".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["normal", "lognormal", "uniform", "beta", "mixture"] = "normal"
     mean: float = 0.0
@@ -162,7 +162,8 @@ def within(m: Marginal, low: float, high: float) -> Marginal:
     ValueError
         It has next to nothing there, or is of a kind that cannot be cut.
     """
-    if (low, high) == (m.low, m.high):
+    same = (low, high) == (m.low, m.high)
+    if (m.kind == "beta" or m.closes) and same:
         return m
     if m.kind == "beta" or m.closes:
         raise ValueError(f"expected a distribution, since a {m.kind} cannot be cut, got bounds")

@@ -3,7 +3,8 @@
     u′ ─▶ new prior ─▶ θ        instead of        u ─▶ prior ─▶ θ
 
 The encoder's posterior becomes a Gaussian over the new scores, of the moments that its weighed
-draws have (`physvae.reweighting`); the product network keeps its own scores.
+draws have (`physvae.reweighting`); the product network keeps its own scores. The factors that
+correct the encoder's posterior on simulations of the old prior (`spreads`) are left out.
 """
 
 import copy
@@ -83,6 +84,8 @@ def model_under(model: "PhysVAE", change: PriorChange) -> "PhysVAE":
     }
     made.summaries = None
     made._buffers = {
-        **model._buffers, "lai_prior_sd": torch.tensor(change.lai_sd).to(model.lai_prior_sd)
-    }  # fmt: skip
+        **model._buffers,
+        "lai_prior_sd": torch.tensor(change.lai_sd).to(model.lai_prior_sd),
+        "spreads": torch.ones_like(model.spreads),
+    }
     return made

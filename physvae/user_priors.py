@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from physvae.config import Angles, Config
 from physvae.errors import InputError, UsageError
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from physvae.vae import PhysVAE
 
 LOG = logging.getLogger(__name__)
+NARROWEST = 1e-3  # bounds over the range of a variable; a tenth of it is the least sd
+WIDEST = 1e4  # sd over the range
 _SOIL = re.compile(r"soil_\d")
 
 
 class Bounds(Section):
     """Bounds alone: the model's own distribution, cut."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     low: float
     high: float
@@ -181,26 +185,39 @@ def _fitted(source: str, name: str, given: Marginal | Bounds, prior: Prior) -> M
             where, given.low, given.high, *ends.values(),
         )  # fmt: skip
     if isinstance(given, Bounds):
-        return _within(where, prior.marginals[name], ends)
+        return _within(where, prior.marginals[name], ends, high - low)
     if given.times and given.times not in list(prior.marginals)[:place]:
         raise InputError(
             f"{where}.times: expected a variable of the model that stands before {name},"
             f" got {given.times[:40]}"
         )
-    return given if given.times else _cut(where, given, ends)
+    return given if given.times else _cut(where, given, ends, high - low)
 
 
-def _within(where: str, own: Marginal, ends: dict[str, float]) -> Marginal:
+def _within(where: str, own: Marginal, ends: dict[str, float], width: float) -> Marginal:
     """The model's own distribution between bounds, which then no longer move with LAI."""
     if own.times:
         raise InputError(
             f"{where}: expected a distribution, since the model's is a multiple of {own.times},"
             " got bounds alone"
         )
-    return _cut(where, own.model_copy(update={"at_lai_15": None}), ends)
+    return _cut(where, own.model_copy(update={"at_lai_15": None}), ends, width)
 
 
-def _cut(where: str, law: Marginal, ends: dict[str, float]) -> Marginal:
+def _cut(where: str, law: Marginal, ends: dict[str, float], width: float) -> Marginal:
+    """A distribution within bounds; `width` is that of the model's range."""
+    least = NARROWEST * width
+    if ends["high"] - ends["low"] < least:
+        raise InputError(
+            f"{where}: expected bounds at least {least:g} apart, got {ends['low']:g} to"
+            f" {ends['high']:g}"
+        )
+    for normal in (law, *law.parts):
+        unit = 1.0 if normal.kind == "lognormal" else width  # of a logarithm
+        if normal.kind in ("normal", "lognormal") and normal.sd is not None:
+            low, high = NARROWEST * 0.1 * unit, WIDEST * unit
+            if not low <= normal.sd <= high:
+                raise InputError(f"{where}.sd: expected {low:g} to {high:g}, got {normal.sd:g}")
     try:
         return within(law, **ends)
     except ValueError as error:

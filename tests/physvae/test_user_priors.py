@@ -64,6 +64,23 @@ def seen(model):
             "[prior]\nlai = { mean = 90.0, sd = 1.0, low = 0.0, high = 99.0 }",
             r"expected a mean within 8 sd of 0 to 10",
         ),
+        (
+            "[prior]\nlai = { mean = nan, sd = 1.0, low = 0, high = 8 }",
+            "mean: expected a finite num",
+        ),
+        (
+            "[prior]\nlai = { low = -inf, high = 8.0 }",
+            "lai.low: expected a finite number, got -inf",
+        ),
+        (
+            "[prior]\nlai = { mean = 3, sd = 1e-9, low = 0, high = 8 }",
+            r"lai\.sd: expected 0.001 to",
+        ),
+        ("[prior]\nlai = { mean = 1e300, sd = 1e300, low = 0, high = 8 }", r"lai\.sd: expected 0"),
+        (
+            "[prior]\nlai = { low = 3.0, high = 3.0001 }",
+            "expected bounds at least 0.01 apart, got 3",
+        ),
         ("about = 3\n[prior]\nlai = { low = 0.0, high = 8.0 }", r"about: expected text"),
         ("[prior\n", "expected TOML"),
     ],
@@ -108,17 +125,19 @@ def test_a_note_says_what_is_left_out_and_what_is_cut(model, tmp_path, caplog):
     )
     change_for(model, str(path))
     assert "sentinel-2 has no psoil; left out" in caplog.text
-    assert "prior.cab: 0 to 200 is cut to the model's range, 5 to 90" in caplog.text
+    assert "prior.cab: 0 to 200 is cut to the model's range, 1 to 90" in caplog.text
 
 
 def test_bounds_alone_are_the_models_distribution_within_them(model):
-    """LAI: normal (1, 3) within 0-10 becomes normal (1, 3) within 2-4."""
-    new = change_for(model, user(lai=Bounds(low=2.0, high=4.0))).new
-    lai = new.sample(4000, torch.Generator().manual_seed(0))[:, 0].numpy()
-    law = truncnorm((2 - 1) / 3, (4 - 1) / 3, 1, 3)
-    assert lai.min() >= 2
-    assert lai.max() <= 4
-    assert lai.mean() == pytest.approx(law.mean(), abs=4 * law.std() / np.sqrt(4000))
+    """Chlorophyll: normal (55, 20) within 1-90 becomes normal (55, 20) within 40-60."""
+    own = model.prior.marginals["cab"]
+    assert (own.mean, own.sd) == (55.0, 20.0)
+    new = change_for(model, user(cab=Bounds(low=40.0, high=60.0))).new
+    cab = new.sample(4000, torch.Generator().manual_seed(0))[:, new.space.index("cab")].numpy()
+    law = truncnorm(-15 / 20, 5 / 20, 55, 20)
+    assert cab.min() >= 40
+    assert cab.max() <= 60
+    assert cab.mean() == pytest.approx(law.mean(), abs=4 * law.std() / np.sqrt(4000))
 
 
 def test_a_mixture_within_bounds_keeps_the_densities_of_its_parts():
