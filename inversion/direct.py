@@ -1,5 +1,6 @@
 """Inverting a model pixel by pixel, through its decoder: what all such methods share."""
 
+import copy
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -47,7 +48,8 @@ class Direct(ABC):
     method: ClassVar[str]
 
     def __init__(self, model: Any, effort: int) -> None:
-        self._model, self._effort = model, effort
+        self._model = inside(model, functools.partial(with_errors, method=self.method))
+        self._effort = effort
         self._under = functools.lru_cache(maxsize=8)(self._other)
 
     def __getattr__(self, name: str) -> Any:
@@ -87,3 +89,14 @@ def inside(model: Any, change: Callable[[Any], Any]) -> Any:
     if "around" in dir(type(model)):
         return model.around(inside(model.inner, change))
     return change(model)
+
+
+def with_errors(model: Any, method: str) -> Any:
+    """A model with the noise that a method takes for measured spectra, see `BandErrors`."""
+    errors = getattr(model, "errors", {})
+    if method not in errors:
+        return model
+    made = copy.copy(model)
+    made._modules = {**model._modules, "likelihood": model.likelihood.widened(errors[method])}
+    made.errors = {}
+    return made

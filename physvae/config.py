@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from physvae.field_interval import FieldInterval
 from physvae.marginals import Marginal
 from physvae.plans import (
+    BandErrors,
     Correction,
     Decoder,
     Depth,
@@ -179,13 +180,15 @@ class Calibration(Section):
 
     `field` has the intervals that are meant for measurements, by trait, and `methods` those of
     the other methods (`refined`, `lut`, `lm`), by method and trait; see `physvae.field_interval`.
-    `python benchmarks/field_intervals.py MODEL --write` finds them.
+    `python benchmarks/field_intervals.py MODEL --write` finds them. `errors` has what these
+    methods add to the noise of bands where measured spectra are inverted.
     """
 
     spread: bool = True
     widen: dict[str, Positive] = Field(default_factory=dict)
     field: dict[str, FieldInterval] = Field(default_factory=dict)
     methods: dict[str, dict[str, FieldInterval]] = Field(default_factory=dict)
+    errors: dict[Literal["refined", "lut", "lm"], BandErrors] = Field(default_factory=dict)
 
 
 class RemainderPlan(Section):

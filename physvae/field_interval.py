@@ -85,7 +85,14 @@ def with_field_intervals(
 
 
 def without_field(model: Any) -> Any:
-    """A copy of a model whose intervals are all those of the posterior, right on simulations."""
+    """A copy of a model of simulations: the intervals of the posterior, the noise of training."""
+    made = without_intervals(model)
+    made.errors = {}
+    return made
+
+
+def without_intervals(model: Any) -> Any:
+    """A copy of a model whose intervals are all those of the posterior."""
     made = copy.copy(model)
     made.field = {}
     return made

@@ -19,6 +19,7 @@ Sherman-Morrison
 σ is the maximum-likelihood value: the σ-VAE of Rybkin et al. (ICML 2021, arXiv 2006.13202).
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from physvae.plans import Likelihood, Noise
+from physvae.plans import BandErrors, Likelihood, Noise
 
 KEEP = 0.99  # share of σ² that a batch leaves as it was
 
@@ -60,6 +61,13 @@ class BandLikelihood(nn.Module):
         self.register_buffer("relative", relative, persistent=False)
         self.floor, self.common = noise.floor, noise.common
         self.start, self.most = noise.discrepancy, noise.discrepancy_max
+
+    def widened(self, by: BandErrors) -> "BandLikelihood":
+        """A copy with larger errors of bands."""
+        made = copy.copy(self)
+        made._buffers = {**self._buffers, "relative": self.relative * by.relative}
+        made.floor = math.hypot(self.floor, by.floor)
+        return made
 
     def variance(self, mean: Float[Tensor, "*batch band"]) -> Float[Tensor, "*batch band"]:
         """D: the part of the variance that bands do not share, reflectance² [-]."""

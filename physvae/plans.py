@@ -221,6 +221,16 @@ class Noise(Section):
     discrepancy_max: Positive = 0.03
 
 
+class BandErrors(Section):
+    """What noise of bands grows by: `floor` [reflectance] in quadrature, `relative` as a factor.
+
+    A method that inverts the likelihood itself trusts it more than a network does, which smooths.
+    """
+
+    floor: Weight = 0.0
+    relative: Positive = 1.0
+
+
 class Likelihood(Section):
     """The family p(x | decoded spectrum); see `physvae.likelihoods`.
 

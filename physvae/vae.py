@@ -27,7 +27,7 @@ from physvae.heads import Head
 from physvae.latents import GaussianLatent, Latents, QuantisedLatent
 from physvae.likelihoods import BandLikelihood
 from physvae.loops import Loops, loops_of, said_plainly
-from physvae.plans import EncoderPlan, SpatialPlan, TemporalPlan
+from physvae.plans import BandErrors, EncoderPlan, SpatialPlan, TemporalPlan
 from physvae.posterior import Posterior
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table, traits_of
@@ -100,6 +100,7 @@ class PhysVAE(nn.Module):
         summaries: Summaries | None = None,
         field: dict[str, dict[str, FieldInterval]] | None = None,
         remainder: Remainder | None = None,
+        errors: dict[str, BandErrors] | None = None,
     ):  # fmt: skip
         super().__init__()
         self.plan = plan
@@ -109,6 +110,7 @@ class PhysVAE(nn.Module):
         self.physical, self.residual = physical.bind(prior.space), residual
         self.likelihood, self.products, self.domain = likelihood, products, domain
         self.summaries, self.field, self.remainder = summaries, field or {}, remainder
+        self.errors = errors or {}
         self._loops: Loops | None = None
         self.register_buffer("misfit_limit", torch.ones(()))
         self.register_buffer("lai_prior_sd", torch.ones(()))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from physvae.field_interval import WIDENING, FieldInterval, without_field
+from physvae.field_interval import WIDENING, FieldInterval, without_intervals
 from validation.labelled_sets import LABELS, LabelledSet
 from validation.references import parts_of
 
@@ -46,7 +46,7 @@ def posterior_rows(
 
     from inversion.methods import estimator
 
-    plain = without_field(model)
+    plain = without_intervals(model)
     center = plain.physical.sensor.center.tolist()
     parts = []
     for labelled in sets:

@@ -10,8 +10,10 @@ import physvae
 from inversion import marquardt
 from inversion.laplace import around, inputs, negative_log
 from inversion.marquardt import LeastSquares, minimise
+from inversion.methods import estimator
 from inversion.refine import Refined, descend
 from physvae.field_interval import without_field
+from physvae.plans import BandErrors
 
 TRAITS = ("lai", "cab", "cw", "ccc")
 COUNT = 20
@@ -135,3 +137,18 @@ def test_the_refined_posterior_is_that_of_hamiltonian_monte_carlo():
     assert torch.cat(off).median() < 0.25
     assert torch.cat(wide).max() < np.log(1.6)
     assert torch.cat(wide).median() < np.log(1.35)
+
+
+@pytest.mark.parametrize("method", ["refined", "lut", "lm"])
+def test_a_method_takes_the_errors_that_the_model_states_for_it(model, method):
+    """Added to the noise of bands: the posterior of the method widens, the model keeps its own."""
+    seen = torch.tensor([[0.03, 0.05, 0.03, 0.08, 0.25, 0.32, 0.34, 0.35, 0.16, 0.08]])
+    angles = torch.tensor([[35.0, 5.0, 100.0]])
+    plain, wide = without_field(model), without_field(model)
+    wide.errors = {method: BandErrors(floor=0.02, relative=3.0)}
+    one, other = (
+        estimator(m, method, 50).estimate(seen, angles, ("fcover",)).sd["fcover"]
+        for m in (plain, wide)
+    )
+    assert other > 1.2 * one
+    assert wide.likelihood.floor == model.likelihood.floor
