@@ -52,7 +52,7 @@ def assemble(config: Config, sensor: Sensor, soil) -> PhysVAE:
         domain=Domain(bands),
         plan=config.encoder, summaries=_summaries(config, prior.space, bands),
         field={"amortised": config.calibration.field, **config.calibration.methods},
-        errors=dict(config.calibration.errors),
+        errors={str(name): by for name, by in config.calibration.errors.items()},
         remainder=config.remainder and Remainder(bands, config.remainder.components),
     )  # fmt: skip
     return model.float()
