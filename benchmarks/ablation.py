@@ -33,8 +33,8 @@ from physvae.real_spectra import read_spectra
 from physvae.summarising import fit_summaries
 from physvae.training import Trainer
 from physvae.vae import PhysVAE
-from validation.fielddata import read_table
-from validation.report import evaluate
+from validation.field.table import read_table
+from validation.report.report import evaluate
 
 PRESET = Path(physvae.__file__).parent / "presets" / "sentinel-2.toml"
 SMALL = {

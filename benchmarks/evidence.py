@@ -4,8 +4,8 @@
     python benchmarks/evidence.py --scores [--model M] [--method refined]
 
 With --scores only what a model (name or folder) does on all labelled sets is printed, in a few
-seconds; `validation.set_tables.scored` does it for any estimator. With --write the page, its
-figures, docs/evidence-scores.csv and the table of README.md are written, too. Without the data
+seconds; `validation.evidence.set_tables.scored` does it for any estimator. With --write the page,
+its figures, docs/evidence-scores.csv and the table of README.md are written, too. Without the data
 folder nothing is done. Every number comes from here; `evidence_parts` has a file a section.
 """
 
@@ -20,10 +20,10 @@ from evidence_parts import measured, physics, pictures, readme, simulations
 from evidence_parts.page import Page, Setting
 from evidence_parts.sets import MODELS, Gathered, everything, gathered
 from physvae.errors import InputError
-from validation import in_view
-from validation.labelled_sets import labelled_sets
-from validation.set_scores import retrieval
-from validation.set_tables import scored
+from validation.evidence import in_view
+from validation.evidence.labelled_sets import labelled_sets
+from validation.evidence.set_scores import retrieval
+from validation.evidence.set_tables import scored
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHYSVAE_DATA", ROOT.parent / "shared" / "data"))

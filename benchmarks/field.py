@@ -13,10 +13,10 @@ from pathlib import Path
 
 from inversion.tables import retrieve_table
 from physvae.errors import InputError
-from validation.baselines import load_net
-from validation.fielddata import read_table
-from validation.report import evaluate
-from validation.tables import heads, markdown, table_rows
+from validation.baselines.networks import load_net
+from validation.field.table import read_table
+from validation.report.report import evaluate
+from validation.report.tables import heads, markdown, table_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHYSVAE_DATA", ROOT.parent / "shared" / "data"))

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import physvae
 from physvae.field_interval import FieldInterval
-from physvae.files import write_atomically
-from physvae.folders import names_in
+from physvae.io.artifacts import names_in
+from physvae.io.files import write_atomically
 from physvae.store import SHIPPED
-from validation.field_fit import METHODS, field_intervals, left_out, posterior_rows
-from validation.labelled_sets import labelled_sets
-from validation.set_scores import score_table
-from validation.set_tables import HEADS, aligned, cells
+from validation.evidence.field_intervals import METHODS, field_intervals, left_out, posterior_rows
+from validation.evidence.labelled_sets import labelled_sets
+from validation.evidence.set_scores import score_table
+from validation.evidence.set_tables import HEADS, aligned, cells
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("PHYSVAE_DATA", ROOT.parent / "shared" / "data"))

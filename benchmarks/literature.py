@@ -18,9 +18,9 @@ from inversion.tables import retrieve_table
 from physvae.config import parse_config
 from physvae.finishing import decodings
 from physvae.training import read_spectra
-from validation.fielddata import read_table
-from validation.report import evaluate
-from validation.tables import SHORT, heads, markdown, table_rows
+from validation.field.table import read_table
+from validation.report.report import evaluate
+from validation.report.tables import SHORT, heads, markdown, table_rows
 
 SPECTRA = "sentinel-2"
 """The shipped model whose spectra, and rows held out of them, all are judged on."""

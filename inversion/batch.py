@@ -29,7 +29,7 @@ from inversion.run import (
 from inversion.writers import IMAGES, check_output
 from inversion.writers.work import Shard
 from physvae.errors import InputError, PartialError, UsageError
-from physvae.messages import say
+from physvae.io.messages import say
 
 LOG = logging.getLogger(__name__)
 ENDINGS = (".safe", ".zarr", ".zip", ".tif", ".tiff", ".he5", ".nc", ".json", ".bsq", ".dat")

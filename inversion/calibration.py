@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from physvae.errors import InputError
-from physvae.files import read_regular
+from physvae.io.files import read_regular
 
 FORMAT = "physvae-calibration"
 MOST = 1 << 24  # bytes of a file

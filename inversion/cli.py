@@ -8,7 +8,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
-from physvae.messages import say
+from physvae.io.messages import say
 
 Input = Annotated[
     Path,
@@ -163,8 +163,8 @@ def retrieve(
     from inversion.readers import Declaration
     from inversion.run import Job
     from inversion.writers.work import Shard
-    from physvae.columns import assignments
-    from physvae.tables import TableOptions
+    from physvae.tables.columns import assignments
+    from physvae.tables.reader import TableOptions
 
     declaration = Declaration(
         bands=None if bands is None else _names(bands),

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inversion.naming import listing
 from physvae.errors import UsageError
+from physvae.io.toml_files import read_toml, refusal
 from physvae.named_priors import BOX, prior_names
-from physvae.toml_files import read_toml, refusal
 from physvae.user_priors import UserPrior, change_for, load_user_prior
 
 LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from physvae.messages import progress_bar, timed
+from physvae.io.messages import progress_bar, timed
 
 
 class Bar:

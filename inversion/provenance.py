@@ -10,7 +10,7 @@ from typing import Any
 from inversion.identity import ends
 from inversion.readers.probe import probe
 from inversion.summary import Summary
-from physvae.versions import versions
+from physvae.io.versions import versions
 
 SMALL = 1 << 20
 

@@ -25,7 +25,7 @@ from inversion.table_files import retrieve_rows
 from inversion.writers import check_output, maps, table
 from inversion.writers.work import Shard
 from physvae.errors import UsageError
-from physvae.messages import timed
+from physvae.io.messages import timed
 
 
 @dataclass(frozen=True, kw_only=True)

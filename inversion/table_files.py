@@ -19,10 +19,10 @@ from inversion.readers.declaration import Declaration
 from inversion.summary import Summary
 from inversion.tables import CELLS, Columns, Measured, measured, no_column, set_aside
 from inversion.writers.table import is_parquet, writing
-from physvae.cells import checked_numbers, is_text, kind_of
 from physvae.errors import InputError
-from physvae.messages import timed
-from physvae.tables import TableFile, open_table
+from physvae.io.messages import timed
+from physvae.tables.cells import checked_numbers, is_text, kind_of
+from physvae.tables.reader import TableFile, open_table
 
 ROWS = 2**16
 CELLS_AT_ONCE = 2**22

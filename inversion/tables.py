@@ -29,9 +29,9 @@ from inversion.priors import check_priors, priors_of, tell_unknown
 from inversion.radiometry import Radiometry, check_reflectance
 from inversion.readers.declaration import Declaration
 from inversion.readers.table import numbers_of
-from physvae.cells import FILLS, MISSING
-from physvae.columns import check_declared, match, strangers
 from physvae.errors import InputError, UsageError
+from physvae.tables.cells import FILLS, MISSING
+from physvae.tables.columns import check_declared, match, strangers
 from rtm.dialect import quotable
 
 __all__ = ["MISSING", "Columns", "Measured", "measured", "retrieve_table", "set_aside"]

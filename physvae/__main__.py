@@ -17,9 +17,9 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from physvae.errors import InputError, PartialError, RunError, UsageError
-from physvae.messages import LOG, QUIET, VERBOSE, plain_streams, set_level, told_on_stderr
-from physvae.sentences import sentence
-from physvae.versions import versions
+from physvae.io.messages import LOG, QUIET, VERBOSE, plain_streams, set_level, told_on_stderr
+from physvae.io.sentences import sentence
+from physvae.io.versions import versions
 
 GROUP = "physvae.commands"
 INTERRUPTED = 130

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from physvae.errors import InputError
-from physvae.files import write_atomically
+from physvae.io.files import write_atomically
 
 NAME, LOG = "checkpoint.safetensors", "log.csv"
 FIXED = ("sensor.", "soil.")

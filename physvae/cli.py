@@ -11,7 +11,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
-from physvae.messages import LOG, progress_bar, say, timed
+from physvae.io.messages import LOG, progress_bar, say, timed
 
 Configuration = Annotated[
     str, typer.Argument(metavar="CONFIG", help="TOML file, or a preset by name: sentinel-2, ...")
@@ -133,15 +133,15 @@ def _check_output(output: Path, formats: tuple[str, ...]) -> None:
 
 
 def _open(path: Path, decimal: str | None, sheet: str | None):
-    from physvae.tables import TableOptions, open_table
+    from physvae.tables.reader import TableOptions, open_table
 
     return open_table(path, TableOptions(decimal=decimal, sheet=sheet))
 
 
 def _from_table(table, asked: dict, column: list[str] | None, strict: bool, **options):
     """The model and the checked rows of a table, and a note for names close to ours."""
-    from physvae.columns import assignments
     from physvae.spectra_table import model_for, table_plan, tell_strangers
+    from physvae.tables.columns import assignments
 
     columns = assignments(column, "--column")
     model = model_for([*table.schema.names, *columns], source=str(table.path), **asked)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from physvae.field_interval import FieldInterval
+from physvae.io.toml_files import read_toml, refusal
 from physvae.marginals import Marginal
 from physvae.plans import (
     BandErrors,
@@ -31,7 +32,6 @@ from physvae.plans import (
     Weight,
 )
 from physvae.products import products_of
-from physvae.toml_files import read_toml, refusal
 
 Range = tuple[float, float]
 Simulations = Annotated[int, Field(ge=100, le=10_000_000)]

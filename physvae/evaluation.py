@@ -10,8 +10,8 @@ from torch import Tensor
 
 from physvae.config import Angles, Missing
 from physvae.inference import physics_alone
+from physvae.io.progress import Done, nothing
 from physvae.products import LEARNED, traits_of
-from physvae.progress import Done, nothing
 from physvae.real_spectra import RealSpectra
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures

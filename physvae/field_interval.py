@@ -8,9 +8,9 @@ posterior, d the larger of novelty and misfit (1 at the limits that simulations 
     p025 = mean − k s,   p975 = mean + k s          within the trait's bounds
     sd   = k s / 1.96
 
-a and k are found on measured plots (`validation.field_fit`); c is set, because too few measured
-plots lie far from the simulations to find it. `basis` says what k rests on: "measured" plots of
-the trait, or "transferred" from another trait, because no canopy was measured.
+a and k are found on measured plots (`validation.evidence.field_intervals`); c is set, because too
+few measured plots lie far from the simulations to find it. `basis` says what k rests on:
+"measured" plots of the trait, or "transferred" from another trait, because no canopy was measured.
 """
 
 import copy

@@ -18,9 +18,9 @@ from physvae.evaluation import (
     reconstruction_error,
     true_traits,
 )
-from physvae.files import write_atomically
+from physvae.io.files import write_atomically
+from physvae.io.progress import Done, Stage, nothing, silent
 from physvae.plans import LibrarySoil
-from physvae.progress import Done, Stage, nothing, silent
 from physvae.real_spectra import RealSpectra, read_spectra
 from physvae.remainder import Remainder
 from physvae.simulation import hide, simulate

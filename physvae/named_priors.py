@@ -18,8 +18,8 @@ from torch.special import ndtri
 
 from physvae.config import Angles, Config, Section
 from physvae.errors import InputError, UsageError
+from physvae.io.toml_files import read_toml, refusal
 from physvae.priors import Marginal, Prior
-from physvae.toml_files import read_toml, refusal
 from rtm import GEOMETRY, ParameterSpace, Prosail
 from rtm.parameters import check
 

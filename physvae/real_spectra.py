@@ -15,14 +15,14 @@ import torch
 import zarr
 from torch import Tensor
 
-from physvae.cells import without_fills
-from physvae.codecs import check_codecs
-from physvae.columns import nearest
 from physvae.config import Config, Spectra
-from physvae.dates import parse_date
 from physvae.errors import InputError
+from physvae.io.codecs import check_codecs
 from physvae.shards import pixels_of, shard_patches
-from physvae.tables import read_table
+from physvae.tables.cells import without_fills
+from physvae.tables.columns import nearest
+from physvae.tables.dates import parse_date
+from physvae.tables.reader import read_table
 from rtm import GEOMETRY
 from rtm.dialect import quotable
 from rtm.parameters import canonical

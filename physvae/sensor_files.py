@@ -5,9 +5,9 @@ Text tables are read by `rtm` itself, Excel and Parquet here; what they mean is 
 
 from pathlib import Path
 
-from physvae.cells import is_text, pc
 from physvae.errors import InputError, UsageError
-from physvae.tables import open_table
+from physvae.tables.cells import is_text, pc
+from physvae.tables.reader import open_table
 from rtm import Sensor, load_sensor, response
 from rtm.dialect import Rows
 from rtm.sensor import TABLES

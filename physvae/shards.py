@@ -16,9 +16,9 @@ import numpy as np
 import zarr
 from zarr.storage import ZipStore
 
-from physvae.codecs import check_codecs
 from physvae.config import Spectra
 from physvae.errors import InputError
+from physvae.io.codecs import check_codecs
 
 SUFFIX = ".zarr.zip"
 MOST = 2**28  # bytes of one sample

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from physvae.cells import checked_numbers, kind_of
-from physvae.columns import check_declared, match, spellings, strangers
 from physvae.errors import InputError, UsageError
 from physvae.named_priors import CubeMap, NamedPrior
 from physvae.samplers import SAMPLERS
 from physvae.sensor_files import read_sensor, read_soil_table
-from physvae.tables import TableFile
+from physvae.tables.cells import checked_numbers, kind_of
+from physvae.tables.columns import check_declared, match, spellings, strangers
+from physvae.tables.reader import TableFile
 from rtm import GEOMETRY, TRAITS, ParameterSpace, Prosail
 from rtm.dialect import quotable
 from rtm.named import choose

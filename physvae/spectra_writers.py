@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import torch
 
-from physvae.csv_files import write_header, write_rows
 from physvae.errors import UsageError
-from physvae.files import atomic
+from physvae.io.files import atomic
 from physvae.spectra_table import Block, Plan, spectra
+from physvae.tables.csv_files import write_header, write_rows
 from rtm import Prosail
 
 FACTORS = {

@@ -1,4 +1,4 @@
-"""Models on disk, see `physvae.folders`: what a model needs besides its configuration."""
+"""Models on disk, see `physvae.io.artifacts`: what a model needs besides its configuration."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from physvae.config import Config, parse_config
 from physvae.decoders import DECODERS, PhysicalDecoder
 from physvae.domain import Domain
 from physvae.encoders import build_encoder
-from physvae.folders import as_declared, names_in, read_folder, write_folder
 from physvae.heads import POSTERIORS
+from physvae.io.artifacts import as_declared, names_in, read_folder, write_folder
 from physvae.latents import LATENTS
 from physvae.priors import Prior
 from physvae.products import ProductNetwork, trait_table

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from physvae.config import Config
 from physvae.evaluation import true_traits
-from physvae.progress import Done, Stage, nothing, silent
+from physvae.io.progress import Done, Stage, nothing, silent
 from physvae.simulation import hide, simulate
 from physvae.soils import SoilMixtures
 from physvae.summaries import Summaries

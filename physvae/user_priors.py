@@ -23,12 +23,12 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, mod
 
 from physvae.config import Angles, Config
 from physvae.errors import InputError, UsageError
+from physvae.io.toml_files import read_toml, refusal
 from physvae.marginals import Marginal, within
 from physvae.named_priors import BOX, prior_file
 from physvae.plans import Section
 from physvae.prior_change import PriorChange
 from physvae.priors import Prior
-from physvae.toml_files import read_toml, refusal
 from rtm import PRODUCTS, TRAITS
 
 if TYPE_CHECKING:

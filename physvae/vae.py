@@ -15,7 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from physvae.arrays import Array, as_tensor
 from physvae.consistency import consistent, with_consistent_products, with_partners
 from physvae.decoders import Addition, PhysicalDecoder
 from physvae.domain import Domain
@@ -24,6 +23,7 @@ from physvae.encoders import Encoder, Members
 from physvae.estimate import Estimate
 from physvae.field_interval import FieldInterval, with_field_intervals
 from physvae.heads import Head
+from physvae.io.arrays import Array, as_tensor
 from physvae.latents import GaussianLatent, Latents, QuantisedLatent
 from physvae.likelihoods import BandLikelihood
 from physvae.loops import Loops, loops_of, said_plainly

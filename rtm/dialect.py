@@ -8,7 +8,8 @@ What spreadsheets, R, numpy and people save is told apart by what the file holds
     comments    lines that begin with ``#`` and do not have as many cells as the header
 
 `TextTable` gives the rows below the header as UTF-8, whatever they were; `read_rows` reads a small
-table whole. `physvae.tables` reads tables of any size, Excel and Parquet too, by the same dialect.
+table whole. `physvae.tables.reader` reads tables of any size, Excel and Parquet too, by the same
+dialect.
 """
 
 import codecs

@@ -34,7 +34,7 @@ def killed(monkeypatch) -> Callable[[Callable], None]:
         if child == 0:
             try:
                 stop = partial(_stop, told)
-                monkeypatch.setattr("physvae.files._flush", stop)
+                monkeypatch.setattr("physvae.io.files._flush", stop)
                 action(stop)
             finally:
                 os._exit(1)

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from validation.report import Report, evaluate
+    from validation.report.report import Report, evaluate
 
-_HOME = {"evaluate": "validation.report", "Report": "validation.report"}
+_HOME = {"evaluate": "validation.report.report", "Report": "validation.report.report"}
 
 __all__ = ["Report", "evaluate"]
 

@@ -7,7 +7,7 @@ import typer
 
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict, shipped_models
 from physvae.errors import UsageError
-from physvae.messages import timed
+from physvae.io.messages import timed
 
 DEFAULT_MODEL = "sentinel-2"
 
@@ -112,10 +112,10 @@ def validate(
 
     For example: physvae validate field.csv -o report
     """
-    from physvae.columns import assignments
-    from validation import running
-    from validation.mapmatch import Rules
-    from validation.reading import Reading
+    from physvae.tables.columns import assignments
+    from validation import pipeline
+    from validation.field.files import Reading
+    from validation.matching.plots_on_maps import Rules
 
     if sum(given is not None for given in (estimates, maps or None, model)) > 1:
         other = "--model" if model is not None else "--map"
@@ -127,16 +127,16 @@ def validate(
         strict=strict, units=assignments(unit, "--unit"), columns=assignments(column, "--column"),
     )  # fmt: skip
     rules = Rules(window=window, most_days=max_days, time=time, most_cv=max_cv)
-    task = running.Task(
+    task = pipeline.Task(
         field=field, said=said, campaign=campaign, trait=trait, estimates=estimates,
         maps=tuple(maps or ()), map_variable=map_variable, rules=rules,
         model=model or DEFAULT_MODEL, baselines=tuple(baseline or ()), calibration=calibration,
         prior=prior,
     )  # fmt: skip
-    report = running.run(task)
+    report = pipeline.run(task)
     with timed("writing the report"):
         written = report.write(output)
-    running.tell(report.metrics, written)
+    pipeline.tell(report.metrics, written)
 
 
 CalibrateEstimates = Annotated[
@@ -169,15 +169,15 @@ def calibrate(
 
     For example: physvae calibrate est.csv field.csv -o adjustment.json
     """
-    from physvae.columns import assignments
-    from validation import running
-    from validation.reading import Reading
+    from physvae.tables.columns import assignments
+    from validation import pipeline
+    from validation.field.files import Reading
 
     if output.suffix.lower() != ".json":
         raise UsageError(f"-o: expected a file name ending in .json, got {output.name}")
     columns = assignments(column, "--column")
     said = Reading(decimal=decimal, sheet=sheet, strict=strict, columns=columns)
-    content = running.find_calibration(
+    content = pipeline.find_calibration(
         estimates, field, said=said, trait=trait, method=method, model=model
     )
-    running.write(content, output)
+    pipeline.write(content, output)

@@ -4,10 +4,10 @@ import pandas as pd
 
 from evidence_parts.page import Page
 from evidence_parts.sets import CHANGE, MODELS, SNAP, TRAITS, Gathered, lines
-from validation.field_fit import left_out, posterior_rows
-from validation.in_view import in_view
-from validation.set_scores import differences, score_table
-from validation.set_tables import HEADS, cells
+from validation.evidence.field_intervals import left_out, posterior_rows
+from validation.evidence.in_view import in_view
+from validation.evidence.set_scores import differences, score_table
+from validation.evidence.set_tables import HEADS, cells
 
 CANOPIES = ("field_dev", "grounded_eo_dev", "sparc_barrax_dev")
 SHOWN = ("sentinel-2", "sentinel-2-crops", "landsat-8", SNAP, "Gaussian process, other sets")

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib
 
-from validation import drawing
+from validation.report import figure_style
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Page:
         for old in (folder / "images").glob("evidence-*.png"):
             old.unlink()
         for name, figure in self.figures.items():
-            with matplotlib.rc_context(drawing.STYLE):
+            with matplotlib.rc_context(figure_style.STYLE):
                 figure.savefig(
                     folder / "images" / f"evidence-{name}.png", dpi=130, bbox_inches="tight",
                     pad_inches=0.08, metadata={"Software": None},

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 
 from evidence_parts.page import Page, Setting
 from evidence_parts.spectra import spectra
-from validation import drawing
-from validation.reconstruction import Reconstructed, by_band, reconstruct, standardised
+from validation.evidence.reconstruction import Reconstructed, by_band, reconstruct, standardised
+from validation.report import figure_style
+from validation.report.figure_style import COLOURS, INK
 
 LOOKS = (
     ("physical", "PROSAIL, centre", 0, "o"),
@@ -56,19 +57,19 @@ def reconstruction(page: Page, setting: Setting) -> None:
 
 def bands_figure(tables: dict[str, pd.DataFrame]) -> Any:
     """RMSE (bars: physics, dots: total) and bias by band, a panel a data set."""
-    with matplotlib.rc_context(drawing.STYLE):
-        figure = drawing.figure_of(0.8 + 2.7 * len(tables), 3.4)
+    with matplotlib.rc_context(figure_style.STYLE):
+        figure = figure_style.figure_of(0.8 + 2.7 * len(tables), 3.4)
         panels = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
         for axes, (name, table) in zip(panels, tables.items(), strict=True):
             at = np.arange(len(table))
-            axes.plot(at, table["sd"], "_", color=drawing.INK, ms=12, label="sd of the spectra")
-            axes.bar(at, table["physical_rmse"], color=drawing.COLOURS[0], alpha=0.45,
+            axes.plot(at, table["sd"], "_", color=INK, ms=12, label="sd of the spectra")
+            axes.bar(at, table["physical_rmse"], color=figure_style.COLOURS[0], alpha=0.45,
                      label="RMSE, PROSAIL, centre")  # fmt: skip
-            axes.plot(at, table["total_rmse"], "o", color=drawing.COLOURS[1], ms=4,
+            axes.plot(at, table["total_rmse"], "o", color=figure_style.COLOURS[1], ms=4,
                       label="RMSE, with all that is learned")  # fmt: skip
-            axes.plot(at, table["physical_bias"], "x", color=drawing.COLOURS[2], ms=5,
+            axes.plot(at, table["physical_bias"], "x", color=figure_style.COLOURS[2], ms=5,
                       label="bias, PROSAIL, centre")  # fmt: skip
-            axes.axhline(0, color=drawing.INK, lw=0.7)
+            axes.axhline(0, color=figure_style.INK, lw=0.7)
             axes.set_xticks(at, table["band"], rotation=60, fontsize=7)
             axes.set_title(name, fontsize=9)
         panels[0].set_ylabel("reflectance")
@@ -93,8 +94,8 @@ def dates_figure(sets: dict[str, pd.DataFrame], found: dict[str, Reconstructed])
         courses[f"{name} ({days.min()[:4]})" if name == FOREST else name] = by_group(
             found[name], days.str[5:]
         )
-    with matplotlib.rc_context(drawing.STYLE):
-        figure = drawing.figure_of(11.0, 3.6)
+    with matplotlib.rc_context(figure_style.STYLE):
+        figure = figure_style.figure_of(11.0, 3.6)
         panels = figure.subplots(1, len(courses), width_ratios=[1.2, 1.4, 0.8])
         for axes, (name, table) in zip(panels, courses.items(), strict=True):
             _course(axes, table)
@@ -107,7 +108,7 @@ def dates_figure(sets: dict[str, pd.DataFrame], found: dict[str, Reconstructed])
 def _course(axes: Axes, table: pd.DataFrame) -> None:
     at = np.arange(len(table))
     for kind, label, colour, marker in LOOKS:
-        axes.plot(at, table[kind], f"{marker}-", color=drawing.COLOURS[colour], ms=4, label=label)
+        axes.plot(at, table[kind], f"{marker}-", color=COLOURS[colour], ms=4, label=label)
     axes.set_xticks(at, list(table.index), rotation=60, fontsize=7)
     axes.set_ylim(bottom=0)
     axes.grid(True)
@@ -117,11 +118,11 @@ def species_figure(frame: pd.DataFrame, r: Reconstructed) -> Any:
     """Standardised error of the forest by species, the largest at the top."""
     table = by_group(r, frame["species"]).sort_values("physical")
     at = np.arange(len(table))
-    with matplotlib.rc_context(drawing.STYLE):
-        figure = drawing.figure_of(7.0, 3.8)
+    with matplotlib.rc_context(figure_style.STYLE):
+        figure = figure_style.figure_of(7.0, 3.8)
         axes = figure.subplots()
         for kind, label, colour, marker in LOOKS:
-            axes.plot(table[kind], at, marker, color=drawing.COLOURS[colour], ms=5, label=label)
+            axes.plot(table[kind], at, marker, color=COLOURS[colour], ms=5, label=label)
         axes.set_yticks(at, list(table.index), fontsize=8)
         axes.set_xlim(left=0)
         axes.set_xlabel("squared error / variance of the band")

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from inversion.kernel import load_model
-from validation.in_view import in_view
-from validation.labelled_sets import LabelledSet, labelled_sets
-from validation.leaf_fits import leaf_fits
-from validation.references import learned, snap
-from validation.set_scores import paired, retrieval, score_table
-from validation.set_tables import COLUMNS, HEADS, cells
+from validation.evidence.in_view import in_view
+from validation.evidence.labelled_sets import LabelledSet, labelled_sets
+from validation.evidence.leaf_fits import leaf_fits
+from validation.evidence.references import learned, snap
+from validation.evidence.set_scores import paired, retrieval, score_table
+from validation.evidence.set_tables import COLUMNS, HEADS, cells
 
 MODELS = ("sentinel-2", "sentinel-2-crops", "landsat-8", "hyperspectral-10nm")
 RUNS = (

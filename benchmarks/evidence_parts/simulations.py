@@ -4,8 +4,9 @@ import matplotlib
 import numpy as np
 
 from evidence_parts.page import Page, Setting
-from validation import drawing, plots_calibration, simulated
-from validation.tables import shown
+from validation.evidence import simulated
+from validation.report import figure_style, plots_calibration
+from validation.report.tables import shown
 
 TRAITS = ("lai", "cab", "car", "cbrown", "cw", "cm", "n_leaf", "ala", "hspot", "ccc", "cwc",
           "fapar", "fcover")  # fmt: skip
@@ -28,7 +29,7 @@ def ranks(page: Page, setting: Setting) -> None:
         "the trait's unit; gain is 1 − CRPS / CRPS of the prior, 0 where the spectrum tells",
         "nothing.",
     )
-    with matplotlib.rc_context(drawing.STYLE):
+    with matplotlib.rc_context(figure_style.STYLE):
         counts = {k: np.histogram(r.pits, BINS, (0, 1))[0] for k, r in whole.items()}
         figure = plots_calibration.ranks(counts, "place of the truth in its posterior")
         page.show("ranks", figure, "Rank histograms of simulations")

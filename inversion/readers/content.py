@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from physvae.errors import InputError
-from physvae.files import check_ordinary
+from physvae.io.files import check_ordinary
 
 MEMBERS_MAX = 200_000
 """Files that a product may hold; the largest known ones hold some hundreds."""

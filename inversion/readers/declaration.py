@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from physvae.errors import UsageError
-from physvae.tables import TableOptions
+from physvae.tables.reader import TableOptions
 
 KEEP_CLASSES = (4, 5)
 """Sentinel-2 scene classes that are kept: vegetation and bare soil."""

@@ -20,7 +20,7 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioIOError
 
 from physvae.errors import InputError
-from physvae.files import check_ordinary
+from physvae.io.files import check_ordinary
 
 DRIVERS = ("GTiff", "JP2OpenJPEG", "ENVI")
 """The raster drivers that may open a file; a VRT, which points elsewhere, is none of them."""

@@ -24,8 +24,8 @@ from inversion.readers.metadata import from_attribute
 from inversion.readers.probe import probe
 from inversion.readers.rasters import Grid, Span, crs_of
 from inversion.readers.refusal import reason
-from physvae.codecs import check_codecs
 from physvae.errors import InputError
+from physvae.io.codecs import check_codecs
 
 ENGINES = ("zarr", "netcdf4")
 MARKS = ("zarr.json", ".zgroup", ".zmetadata")

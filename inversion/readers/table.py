@@ -1,4 +1,4 @@
-"""Tables as `physvae.tables` reads them, for pandas.
+"""Tables as `physvae.tables.reader` reads them, for pandas.
 
 A CSV or an Excel file comes back as text, cell by cell as it was written, so that whatever is not
 ours passes through untouched: ``007`` stays ``007``. `inversion.tables` turns what it needs into
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from physvae.cells import checked_numbers, is_text, pc
 from physvae.errors import InputError
-from physvae.tables import TableFile, TableOptions, open_table
+from physvae.tables.cells import checked_numbers, is_text, pc
+from physvae.tables.reader import TableFile, TableOptions, open_table
 
 
 def read(path: Path, options: TableOptions | None = None) -> pd.DataFrame:

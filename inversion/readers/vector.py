@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 from inversion.readers.content import product
 from physvae.errors import InputError
-from physvae.files import check_ordinary
-from physvae.tables import open_table
+from physvae.io.files import check_ordinary
+from physvae.tables.reader import open_table
 
 WGS84 = "EPSG:4326"
 SHAPEFILE = b"\x00\x00\x27\x0a"

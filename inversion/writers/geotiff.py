@@ -33,8 +33,8 @@ from inversion.readers.handles import bound_cache
 from inversion.summary import Summary
 from inversion.writers.style import item, qml
 from inversion.writers.work import Work
-from physvae.files import disk_errors
-from physvae.temporary_names import final_name
+from physvae.io.files import disk_errors
+from physvae.io.temporary_names import final_name
 
 BLOCK = 512
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

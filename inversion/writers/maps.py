@@ -21,7 +21,7 @@ from inversion.summary import Summary
 from inversion.writers import IMAGES
 from inversion.writers.layout import in_blocks
 from inversion.writers.work import Shard, Work
-from physvae.files import atomic_group, told
+from physvae.io.files import atomic_group, told
 
 LOG = logging.getLogger(__name__)
 COUNTED = 128

@@ -11,7 +11,7 @@ from inversion.provenance import history, with_summary
 from inversion.summary import Summary
 from inversion.writers.layout import block_side
 from inversion.writers.work import Work
-from physvae.files import disk_errors
+from physvae.io.files import disk_errors
 
 CACHE = 1 << 20
 """Memory [byte] for a variable's blocks; whole rows of blocks are written, none is met again."""

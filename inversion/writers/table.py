@@ -1,4 +1,4 @@
-"""Tables as CSV or Parquet, whole or a block of rows at a time; see `physvae.csv_files`."""
+"""Tables as CSV or Parquet, whole or a block of rows at a time; see `physvae.tables.csv_files`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from physvae.cells import is_text, kind_of, pc
-from physvae.csv_files import write_header, write_rows
-from physvae.files import atomic
+from physvae.io.files import atomic
+from physvae.tables.cells import is_text, kind_of, pc
+from physvae.tables.csv_files import write_header, write_rows
 
 
 @contextmanager

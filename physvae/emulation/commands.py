@@ -9,7 +9,7 @@ import typer
 from physvae.cli import SensorName, Spectra, _check_output, _counting, _open
 from physvae.cli_options import ColumnNames, Decimal, Sheet, Strict
 from physvae.errors import InputError, UsageError
-from physvae.messages import LOG, say
+from physvae.io.messages import LOG, say
 
 _WORTH_COMPILING = 4096  # rows; below, making the loops takes longer than they save
 
@@ -39,9 +39,9 @@ def emulate(
 
     For example: physvae emulate parameters.csv -o spectra.nc --sensor sentinel-2a
     """
-    from physvae.columns import assignments
     from physvae.emulation.requests import request_plan, write_emulated
     from physvae.spectra_writers import FORMATS
+    from physvae.tables.columns import assignments
 
     _check_output(output, tuple(FORMATS))
     if output.resolve() == parameters.resolve():

@@ -12,7 +12,7 @@ from physvae.emulation.interpolators import Nodes
 from physvae.emulation.plans import EmulatorConfig, NodesPlan, ProsailPlan, TablePlan
 from physvae.emulation.store import save_emulator
 from physvae.emulation.training import EDGE_DRAWS, Trained, fit_emulator, quiet
-from physvae.files import write_atomically
+from physvae.io.files import write_atomically
 
 
 def train_emulator(

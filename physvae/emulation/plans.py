@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from physvae.io.toml_files import read_toml, refusal
 from physvae.plans import Depth, Positive, Section, Share, Weight, Width, default_kind
-from physvae.toml_files import read_toml, refusal
 
 Range = tuple[float, float]
 Count = Annotated[int, Field(ge=1)]

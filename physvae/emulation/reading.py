@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from physvae.codecs import check_codecs
 from physvae.emulation.plans import TablePlan
 from physvae.errors import InputError
-from physvae.tables import read_table
+from physvae.io.codecs import check_codecs
+from physvae.tables.reader import read_table
 
 _PRODUCTS = ("fapar", "fapar_diffuse", "fcover")
 

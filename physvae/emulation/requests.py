@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from physvae.cells import checked_numbers, kind_of
-from physvae.columns import check_declared, hints, match, spellings, strangers
 from physvae.emulation.emulator import FACTORS, Emulator
 from physvae.errors import InputError
-from physvae.files import atomic
+from physvae.io.files import atomic
 from physvae.spectra_table import Block, Plan
 from physvae.spectra_writers import FORMATS, Layout
-from physvae.tables import TableFile
+from physvae.tables.cells import checked_numbers, kind_of
+from physvae.tables.columns import check_declared, hints, match, spellings, strangers
+from physvae.tables.reader import TableFile
 from rtm import Parameter, ParameterSpace
 from rtm.parameters import canonical
 

@@ -1,4 +1,4 @@
-"""Emulators on disk, see `physvae.folders`: their inputs, weights, wavelengths and nodes."""
+"""Emulators on disk, see `physvae.io.artifacts`: their inputs, weights, wavelengths and nodes."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from physvae.emulation.plans import EmulatorConfig, NodesPlan, ProsailPlan, pars
 from physvae.emulation.sources import physics
 from physvae.emulation.uncertainty import StandardError
 from physvae.emulation.vae import DECODERS
-from physvae.folders import as_declared, names_in, read_folder, write_folder
+from physvae.io.artifacts import as_declared, names_in, read_folder, write_folder
 from rtm import Parameter, ParameterSpace
 from rtm.modes import lasting
 

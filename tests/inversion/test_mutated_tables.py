@@ -16,7 +16,7 @@ from mutations import mutated
 
 from inversion import run
 from physvae.__main__ import exit_code
-from physvae.sentences import sentence
+from physvae.io.sentences import sentence
 
 COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "100"))
 """Mutations of a family; PHYSVAE_MUTATIONS asks for another number."""

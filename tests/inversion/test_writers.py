@@ -21,7 +21,7 @@ from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
 from inversion.writers import check_output, maps, table
 from physvae.errors import UsageError
-from physvae.files import atomic
+from physvae.io.files import atomic
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 
@@ -235,7 +235,7 @@ def test_a_folder_that_a_thread_fills_again_is_removed_in_the_end(tmp_path, monk
 SUFFIXES = (".tif", ".nc", ".zarr", ".csv", ".parquet")
 WRITES = """
 import sys, threading, time
-import physvae.files
+import physvae.io.files
 sys.path.insert(0, sys.argv[1])
 import test_writers
 reached = []
@@ -244,7 +244,7 @@ def stop(path):
     if len(reached) == len(test_writers.SUFFIXES):
         print("!", flush=True)
     time.sleep(60)
-physvae.files._flush = stop
+physvae.io.files._flush = stop
 for suffix in test_writers.SUFFIXES:
     arguments = sys.argv[2], suffix
     threading.Thread(target=test_writers.write_small, args=arguments, daemon=True).start()

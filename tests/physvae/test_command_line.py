@@ -17,7 +17,7 @@ import typer
 from physvae.__main__ import GROUP, build, run
 from physvae.cli_options import shipped_models
 from physvae.errors import InputError
-from physvae.messages import LOG, PACKAGES, say, timed
+from physvae.io.messages import LOG, PACKAGES, say, timed
 from physvae.store import models
 
 COMMAND = Path(sys.executable).with_name("physvae")
@@ -176,7 +176,7 @@ def on_a_terminal(*options: str) -> str:
     """What a terminal is sent while a bar is drawn and a note with control characters comes."""
     code = (
         "import sys, physvae.__main__ as m\n"
-        "from physvae.messages import LOG, progress_bar\n"
+        "from physvae.io.messages import LOG, progress_bar\n"
         "def work():\n"
         "    with progress_bar('{task.completed} of {task.total}') as bar:\n"
         "        task = bar.add_task('', total=3)\n"

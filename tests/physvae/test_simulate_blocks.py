@@ -19,7 +19,7 @@ from physvae.__main__ import run
 from physvae.errors import InputError
 from physvae.named_priors import load_prior
 from physvae.spectra_table import Block, Plan, draw_plan, rows_at_once, spectra
-from physvae.tables import open_table
+from physvae.tables.reader import open_table
 from rtm import Prosail
 
 
