@@ -17,6 +17,7 @@ from rio_cogeo import cog_validate
 
 from inversion import retrieve
 from inversion.kernel import STATISTICS
+from inversion.quality import Quality
 from inversion.readers.declaration import Declaration
 from inversion.readers.geotiff import read
 from inversion.writers import check_output, maps, table
@@ -55,7 +56,7 @@ def test_geotiff_is_a_cog_that_says_what_its_bands_are(traits, tmp_path):
     with rasterio.open(quality) as file:
         assert file.nodata is None
         np.testing.assert_array_equal(file.read(1), expected["quality"])
-        assert len(file.tags(1)["flag_meanings"].split()) == 13
+        assert len(file.tags(1)["flag_meanings"].split()) == len(Quality)
     record = json.loads((tmp_path / "out.tif.json").read_text())
     assert record["model"] == 1
     assert record["summary"]["variables"]["lai"]["count"] == 530 * 300 - 35
