@@ -18,7 +18,7 @@ import products
 from inversion.readers import Declaration, detect, handles, reader, stores
 from physvae.errors import InputError
 
-COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "100"))
+COUNT = int(os.environ.get("PHYSVAE_MUTATIONS", "200"))
 """Mutations of a family; PHYSVAE_MUTATIONS asks for another number."""
 GREY = np.linspace(0.05, 0.4, 10)[:, None, None] * np.ones((products.SIDE, products.SIDE))
 
